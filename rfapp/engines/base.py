@@ -1,0 +1,52 @@
+"""What every engine promises: uint8 frames in, the few rows above the score threshold out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rfapp.frames import ByteImage, FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The rows of one picture whose face score is above the threshold, in no particular order.
+
+    ``priors``: int64 K, which prior each row belongs to. ``scores``: float32 K. ``boxes``: float32 K×4 and
+    ``landmarks``: float32 K×10 (or None), the network's raw deltas. ``anchors``: float32 K×4 for networks that refine
+    their priors, None where the cached prior of that index holds.
+    """
+
+    priors: npt.NDArray[np.int64]
+    scores: FloatArray
+    boxes: FloatArray
+    landmarks: FloatArray | None
+    anchors: FloatArray | None = None
+
+
+class Engine(ABC):
+    """One network on one device in one precision.
+
+    ``name`` ("torch"), ``device`` ("cpu", "cuda:0"), ``precision`` ("bfloat16"), ``device_title`` ("CPU" or the
+    name of the graphics card) tell what runs. All calls come from one thread at a time.
+    """
+
+    name: str
+    device: str
+    device_title: str
+    precision: str
+
+    @abstractmethod
+    def candidates(self, images: Sequence[ByteImage], score: float) -> list[Candidates]:
+        """Run the network over *images*: uint8 BGR, all H×W×3 of one size, H and W multiples of 32.
+
+        Returns one :class:`Candidates` per image with the rows scoring above *score*. Raises EngineError.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the device's memory. Twice is allowed."""
