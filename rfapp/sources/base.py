@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from rfapp.frames import Frame
+if TYPE_CHECKING:
+    from rfapp.frames import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,9 @@ class SourceInfo:
 
     ``title`` is what a person would call it. ``live``: time passes by itself (camera, stream, screen); such a source
     can't be paused or sought, and what is not read in time is gone. ``stills``: each frame stands for itself
-    (pictures). ``rate`` is in frames a second and ``duration_s`` in seconds, None where unknown or endless.
-    ``seekable`` says that ``seek`` works. ``details`` adds what is worth knowing, such as what a camera was asked
-    for and what came.
+    (pictures); ``width`` and ``height`` are then those of the first. ``rate`` is in frames a second and
+    ``duration_s`` in seconds, None where unknown or endless. ``seekable`` says that ``seek`` works. ``details`` adds
+    what is worth knowing, such as what a camera was asked for and what came.
     """
 
     title: str
@@ -56,7 +57,8 @@ class Source(ABC):
     def seek(self, time_s: float) -> None:
         """Make the next read return the first frame at or after *time_s* (the last one if it is beyond the end).
 
-        Only where ``SourceInfo.seekable``; works after the end was reached, too.
+        Only where ``SourceInfo.seekable``; works after the end was reached, too. Where a source can't know how many
+        frames come before that time, ``Frame.index`` goes on from *time_s* × rate.
         """
         raise NotImplementedError(f"{type(self).__name__} can't seek")
 

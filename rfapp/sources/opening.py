@@ -1,0 +1,97 @@
+"""From what a user typed, dropped or chose to the source that it means."""
+
+from __future__ import annotations
+
+import glob
+import re
+from pathlib import Path
+
+from rfapp.errors import SourceEmpty, SourceNotFound, UsageError
+from rfapp.settings import SourceSettings
+from rfapp.sources.base import Source
+from rfapp.sources.kinds import is_picture, is_video, looks_like_picture, natural
+from rfapp.text import mark
+
+
+def open_source(address: str, settings: SourceSettings | None = None) -> Source:
+    """The source that *address* means, not opened yet.
+
+    ``sample``: the built-in moving pictures. ``camera``: the first camera; ``camera:NAME``, ``camera:2`` or ``2``: a
+    certain one. Else a video, a picture, a folder of pictures, or a pattern of pictures (``holiday/*.jpg``). A file or
+    folder that is really called "sample" or "camera" is reached as ``./sample``.
+
+    Raises SourceNotFound where nothing is there, UsageError for an address that this version can't open.
+    """
+    settings = settings or SourceSettings()
+    if address == "sample":
+        from rfapp.sources.sample import Sample
+
+        return Sample()
+    if address.isdecimal() or address == "camera" or address.startswith("camera:"):
+        from rfapp.sources.camera import CameraSource
+
+        return CameraSource(address.removeprefix("camera").removeprefix(":"), settings)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", address):
+        raise UsageError(
+            mark("“{address}” is a network stream; network streams are not supported in this version."),
+            mark("Open a file, a folder, or a camera."),
+            address=address,
+        )
+    return _open_path(address, settings)
+
+
+def _open_path(address: str, settings: SourceSettings) -> Source:
+    from rfapp.sources.pictures import Pictures
+
+    path = Path(address).expanduser()
+    if address and path.is_dir():
+        return Pictures.folder(path, settings.picture_seconds)
+    if address and path.exists():
+        return _open_file(path, settings)
+    if glob.has_magic(address):
+        found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+        pictures = sorted((f for f in found if is_picture(f) and f.is_file()), key=lambda f: natural(str(f)))
+        videos = [f for f in found if is_video(f) and f.is_file()]
+        if pictures:
+            return Pictures(pictures, settings.picture_seconds, title=address)
+        if len(videos) == 1:
+            return _open_file(videos[0], settings)
+        if found:
+            raise SourceEmpty(
+                mark("The pattern “{address}” matches no pictures."),
+                mark("Videos are opened one at a time.")
+                if videos
+                else mark("Pictures end in .jpg, .png and the like."),
+                address=address,
+            )
+    raise not_found(address)
+
+
+def _open_file(path: Path, settings: SourceSettings) -> Source:
+    from rfapp.sources.pictures import Pictures
+    from rfapp.sources.video import Video
+
+    if file_is_picture(path):
+        return Pictures([path], settings.picture_seconds, title=path.name)
+    return Video(path)
+
+
+def file_is_picture(path: Path) -> bool:
+    """Whether the file is a picture: by its name, and where that says nothing by its first bytes.
+
+    A file that can't be read counts by its name alone; opening it then tells why.
+    """
+    if is_picture(path) or is_video(path):
+        return is_picture(path)
+    try:
+        with path.open("rb") as file:
+            return looks_like_picture(file.read(32))
+    except OSError:
+        return False
+
+
+def not_found(address: str) -> SourceNotFound:
+    """The error for an address under which there is nothing."""
+    return SourceNotFound(
+        mark("There is no file or folder “{address}”."), mark("Check how the name is written."), address=address
+    )
