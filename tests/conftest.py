@@ -1,0 +1,103 @@
+"""What every test stands on: no screen, no trace of the user's own folders, and the reference data if it is there."""
+
+from __future__ import annotations
+
+import importlib.abc
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports Qt, hypothesis or an engine.
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+WITHOUT = tuple(name for name in os.environ.get("RFAPP_TEST_WITHOUT", "").split(",") if name)
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Blocker(importlib.abc.MetaPathFinder):
+    """Makes the packages in *names* look as if they were not installed."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {fullname!r} (blocked for this test)", name=fullname)
+
+
+if WITHOUT:
+    sys.meta_path.insert(0, Blocker(WITHOUT))
+
+collect_ignore = ["gui"] if "PySide6" in WITHOUT else []
+
+try:
+    from hypothesis import HealthCheck, settings
+except ModuleNotFoundError:
+    pass
+else:
+    # The same examples every time: a check that fails must fail again. No limit of time: CI machines are slow.
+    settings.register_profile(
+        "rfapp", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("rfapp")
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    if not pluginmanager.hasplugin("pytest-qt"):
+        # The run without Qt reads the same configuration.
+        for name in ("qt_api", "qt_log_level_fail"):
+            parser.addini(name, "belongs to pytest-qt")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if ROOT / "tests" / "gui" in item.path.parents:
+            item.add_marker(pytest.mark.gui)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    failed = os.environ.get("RFAPP_FAILED_CHECKS")
+    if failed:
+        terminalreporter.section("checks before pytest", red=True)
+        terminalreporter.line(f"FAILED {failed}")
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test, and every process that it starts, has its own folders for settings, data, caches and logs."""
+    home = tmp_path_factory.mktemp("home", numbered=True)
+    monkeypatch.setenv("RFAPP_TEST_HOME", str(home))
+    for kind in ("CONFIG", "DATA", "CACHE", "STATE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
+    if sys.platform in ("darwin", "win32"):  # platformdirs heeds no XDG variable there
+        from rfapp import places
+
+        for name in ("config_dir", "data_dir", "cache_dir", "log_dir"):
+            monkeypatch.setattr(places, name, lambda name=name: home / name.removesuffix("_dir"))
+    return home
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of reference pictures, clips and checkpoints; what needs it is skipped without it."""
+    value = os.environ.get("RFAPP_TEST_DATA")
+    if not value:
+        pytest.skip("RFAPP_TEST_DATA names no folder of reference data")
+    path = Path(value)
+    assert path.is_dir(), f"RFAPP_TEST_DATA names {path}, which is no folder"
+    return path
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """``without("torch")`` makes a package look as if it was not installed, for this test."""
+
+    def block(*names: str) -> None:
+        for module in [m for m in sys.modules if m.partition(".")[0] in names]:
+            monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setattr(sys, "meta_path", [Blocker(names), *sys.meta_path])
+
+    yield block
