@@ -344,7 +344,7 @@ def install_rfapp(extra: str = "") -> None:
     step(
         "install the development tools" if extra else "install rfapp and what it needs",
         [
-            pip("--constraint", path, "hatchling", "editables"),
+            pip("--constraint", path, "hatchling"),
             pip("--constraint", path, "--no-build-isolation", "--editable", ROOT + extra),
         ],
     )
@@ -400,7 +400,7 @@ def run(arguments: list[str]) -> int:
 
 def checks(arguments: list[str]) -> list[tuple[str, list[str]]]:
     """The (name, arguments of Python) of every check, in their order; pytest comes last."""
-    without_qt = ["-m", "pytest", "-q", "-p", "no:pytestqt", "-m", "not gui and not slow"]
+    without_qt = ["-m", "pytest", "-q", "-p", "no:pytest-qt", "-m", "not gui and not slow"]
     return [
         ("ruff check", ["-m", "ruff", "check", "."]),
         ("ruff format", ["-m", "ruff", "format", "--check", "."]),

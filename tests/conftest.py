@@ -67,16 +67,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test, and every process that it starts, has its own folders for settings, data, caches and logs."""
-    home = tmp_path_factory.mktemp("home", numbered=True)
-    monkeypatch.setenv("RFAPP_TEST_HOME", str(home))
+    """Every test has its own folders for settings, data, caches and logs; on Linux so has every process it starts."""
+    home = tmp_path_factory.mktemp("home")
     for kind in ("CONFIG", "DATA", "CACHE", "STATE"):
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
-    if sys.platform in ("darwin", "win32"):  # platformdirs heeds no XDG variable there
-        from rfapp import places
-
-        for name in ("config_dir", "data_dir", "cache_dir", "log_dir"):
-            monkeypatch.setattr(places, name, lambda name=name: home / name.removesuffix("_dir"))
+    for kind in ("config", "data", "cache", "log"):  # the variables say nothing to Windows and macOS
+        monkeypatch.setattr(f"platformdirs.user_{kind}_path", lambda *_, path=home / kind, **__: path)
     return home
 
 

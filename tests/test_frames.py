@@ -87,7 +87,7 @@ def test_clipping_cuts_boxes_and_leaves_landmarks():
 def test_to_dict_is_what_scripts_read():
     faces = Detections(
         np.array([[1.23456, 2, 3, 4]], np.float32),
-        np.array([0.98765], np.float32),
+        np.array([0.98766], np.float32),
         np.arange(10, dtype=np.float32).reshape(1, 5, 2) + np.float32(0.126),
         np.array([3]),
     )
