@@ -6,6 +6,7 @@ a window can be shown before.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,11 @@ _HOME = {
     "open_source": "rfapp.sources.opening",
     "read_picture": "rfapp.sources.pictures",
 }
+
+# OpenCV reads these when it is loaded. Media Foundation takes many seconds to open a camera with its hardware
+# transforms; a camera that has stopped is noticed after 3 s instead of 10.
+os.environ.setdefault("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0")
+os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "3")
 
 __all__ = [
     "Camera",
