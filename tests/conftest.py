@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.abc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,7 +88,7 @@ def test_data() -> Path:
 
 
 @pytest.fixture
-def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """``without("torch")`` makes a package look as if it was not installed, for this test."""
 
     def block(*names: str) -> None:
@@ -96,4 +96,4 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
             monkeypatch.delitem(sys.modules, module)
         monkeypatch.setattr(sys, "meta_path", [Blocker(names), *sys.meta_path])
 
-    yield block
+    return block
