@@ -247,23 +247,19 @@ def prepare_system(window: bool) -> None:
     if packages and shutil.which("apt-get"):
         install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
         if os.geteuid() != 0:
-            lacking = [library for library, _package in missing] + ["Python's venv module"] * lacks_venv
+            lacking = ["libraries that Qt needs"] * bool(missing) + ["Python's venv module"] * lacks_venv
             raise Stop(
-                f"This system lacks {listed(lacking)}. Install with this command, then run dev.py again:\n"
-                f"    sudo apt-get install {' '.join(packages)}"
+                f"This system lacks {' and '.join(lacking)}; install them with this command, "
+                f"then run dev.py again:\n    sudo apt-get install {' '.join(packages)}"
             )
         step(f"install system packages {' '.join(packages)}", [["apt-get", "update"], install])
         importlib.invalidate_caches()
     elif missing:
-        lacking = [library for library, _package in missing]
+        lacking = ", ".join(library for library, _package in missing)
         say(
-            f"dev.py: this system seems to lack {listed(lacking)}, which Qt needs; "
+            f"dev.py: Qt needs libraries that this system seems to lack ({lacking}); "
             "if the window does not open, install the packages that hold them."
         )
-
-
-def listed(words: list[str]) -> str:
-    return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
 
 
 # ------------------------------------------------------------------------------------------- .venv
@@ -368,7 +364,7 @@ def install(tools: bool) -> None:
     _path, pins = constraints()
     torch = [line for line in pins.splitlines() if line.startswith("torch==")]
     steps: list[tuple[str, Callable[[], None], list[str]]] = [
-        ("venv", make_environment, [sys.version]),
+        ("venv", make_environment, [f"{sys.version_info[0]}.{sys.version_info[1]}"]),
         ("torch", install_torch, torch),
         ("rfapp", install_rfapp, [ROOT, project, pins]),
         ("load", check_libraries, []),
@@ -405,7 +401,7 @@ def checks(arguments: list[str]) -> list[tuple[str, list[str]]]:
         ("ruff check", ["-m", "ruff", "check", "."]),
         ("ruff format", ["-m", "ruff", "format", "--check", "."]),
         ("mypy", ["-m", "mypy"]),
-        ("import rules", ["-c", "from importlinter.cli import lint_imports_command as run; run()"]),
+        ("import rules", ["-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-logo"]),
         ("core tests without Qt", without_qt),
         ("pytest", ["-m", "pytest", *arguments]),
     ]
@@ -423,7 +419,7 @@ def test(arguments: list[str]) -> int:
             continue  # someone is looking at particular tests
         say(f"dev.py: {name}")
         extra = {"RFAPP_TEST_WITHOUT": "PySide6"} if name == "core tests without Qt" else {}
-        if failed:
+        if failed and name == "pytest":
             extra["RFAPP_FAILED_CHECKS"] = ", ".join(failed)  # tests/conftest.py names them above its summary
         status = hand_over([PYTHON, *words], dict(environment, **extra))
         if status == 130:
