@@ -1,0 +1,25 @@
+"""The numbers of the networks: which models there are, whether their files are whole, and the import of foreign ones.
+
+Importing this package does not import torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rfapp.weights.known import find, known, own_folder, verify
+from rfapp.weights.manifest import TRIAL_SIZE, Answer, Model
+
+if TYPE_CHECKING:
+    from rfapp.weights.importing import Imported as Imported
+    from rfapp.weights.importing import import_weights as import_weights
+
+__all__ = ["TRIAL_SIZE", "Answer", "Imported", "Model", "find", "import_weights", "known", "own_folder", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Imported", "import_weights"):
+        from rfapp.weights import importing
+
+        return getattr(importing, name)
+    raise AttributeError(f"module 'rfapp.weights' has no attribute {name!r}")

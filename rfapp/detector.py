@@ -1,0 +1,375 @@
+"""FaceDetector: pictures in, faces out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from math import ceil
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, overload
+
+import cv2
+import numpy as np
+
+from rfapp import engines, weights
+from rfapp.engines import Candidates, Engine
+from rfapp.errors import EngineFailed, UsageError
+from rfapp.frames import ByteImage, Detections
+from rfapp.models.config import ModelConfig
+from rfapp.places import resources
+from rfapp.postprocess import decode_boxes, decode_landmarks, nms, priors_for
+from rfapp.settings import DetectorSettings, Size, check
+from rfapp.text import mark
+from rfapp.weights import Answer, Model
+
+log = logging.getLogger(__name__)
+
+#: Pictures are padded to multiples of this: the stride of the network's coarsest level.
+STRIDE = 32
+#: How far a precision may be off on the built-in picture: pixels of box and landmarks, and score.
+_TOLERANCE_PX, _TOLERANCE_SCORE = 1.0, 0.02
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A picture as the network takes it.
+
+    ``image``: uint8, height and width multiples of 32. ``scale_x`` and ``scale_y``: pixels of the given picture per
+    pixel of this one.
+    """
+
+    image: ByteImage
+    scale_x: float
+    scale_y: float
+
+
+def prepare(image: ByteImage, size: Size, config: ModelConfig) -> Prepared:
+    """Scale the long side of *image* to *size*, and fill up right and bottom with the network's mean colour."""
+    height, width = image.shape[:2]
+    scaled = image
+    if size != "original" and max(height, width) != size:
+        factor = size / max(height, width)
+        # A strip of one pixel keeps one pixel.
+        wanted = max(1, round(width * factor)), max(1, round(height * factor))
+        scaled = cv2.resize(image, wanted, interpolation=cv2.INTER_LINEAR)
+    rows, columns = scaled.shape[:2]
+    padded = ceil(rows / STRIDE) * STRIDE, ceil(columns / STRIDE) * STRIDE
+    if padded != (rows, columns):
+        means = config.means if config.channel_order == "BGR" else config.means[::-1]
+        filled = np.empty((*padded, 3), np.uint8)
+        filled[:rows, :columns] = scaled
+        filled[rows:] = filled[:rows, columns:] = np.round(means).astype(np.uint8)
+        scaled = filled
+    return Prepared(np.ascontiguousarray(scaled), width / columns, height / rows)
+
+
+def built_in_picture() -> ByteImage:
+    """The picture on which every model and precision is tried: uint8 BGR 512×512, one frontal face."""
+    content = np.fromfile(resources() / "astronaut.png", np.uint8)
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    if image is None:
+        raise EngineFailed(mark("The built-in picture is damaged."), mark("Install rfapp again."))
+    return image.astype(np.uint8, copy=False)
+
+
+class _Shared:
+    """An engine that several detectors use; the last one to let go closes it."""
+
+    def __init__(self, engine: Engine, notes: tuple[str, ...]) -> None:
+        self.engine = engine
+        self.notes = notes
+        self._lock = threading.Lock()
+        self._users = 0
+
+    def join(self) -> Self:
+        with self._lock:
+            self._users += 1
+        return self
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self.engine.close()
+
+    def candidates(self, images: Sequence[ByteImage], score: float) -> list[Candidates]:
+        with self._lock:
+            return self.engine.candidates(images, score)
+
+
+class FaceDetector:
+    """Finds faces.
+
+    >>> detector = FaceDetector()                  # doctest: +SKIP
+    >>> faces = detector(image)                    # uint8 BGR, height × width × 3       # doctest: +SKIP
+
+    *model*: a name (``rfapp weights list``), a weights file, or the folder of a training run. *size*: the picture's
+    long side for the network in pixels, or "original". *score* and *nms*: how sure the network must be, and how much
+    two boxes may overlap; both can be given with each call, too. The other arguments are those of
+    :class:`rfapp.settings.DetectorSettings`. May be called from several threads; one picture is worked on at a time.
+
+    ``notes`` are sentences about what runs otherwise than asked for, and why. Raises RfappError.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Model = "mobilenet0.25",
+        engine: str = "auto",
+        device: str = "auto",
+        precision: str = "auto",
+        size: Size = 640,
+        score: float = 0.6,
+        nms: float = 0.4,
+        min_face: int = 0,
+        threads: int = 0,
+    ) -> None:
+        settings = _checked(
+            DetectorSettings(),
+            model=model.name if isinstance(model, Model) else str(model),
+            engine=engine,
+            device=device,
+            precision=precision,
+            size=size,
+            score=score,
+            nms=nms,
+            min_face=min_face,
+            threads=threads,
+        )
+        found = model if isinstance(model, Model) else weights.find(model)
+        self._set(settings, found, _proved(found, settings))
+
+    @classmethod
+    def from_settings(cls, settings: DetectorSettings) -> FaceDetector:
+        """The detector that *settings* describe."""
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(settings)})
+
+    def with_settings(self, settings: DetectorSettings | None = None, /, **changes: Any) -> FaceDetector:
+        """A detector with other settings (all of *settings*, or the ones named), sharing the engine if it can.
+
+        Both detectors stay usable, and each wants its own ``close()``.
+        """
+        new = _checked(self.settings if settings is None else settings, **changes)
+        if _engine_key(new) != _engine_key(self.settings):
+            return FaceDetector.from_settings(new)
+        twin = FaceDetector.__new__(FaceDetector)
+        twin._set(new, self.model, self._running())
+        return twin
+
+    def _set(self, settings: DetectorSettings, model: Model, shared: _Shared) -> None:
+        self.settings = settings
+        self.model = model
+        self._shared: _Shared | None = shared.join()
+        engine = shared.engine
+        self.engine, self.device, self.device_title = engine.name, engine.device, engine.device_title
+        self.precision, self.notes = engine.precision, shared.notes
+
+    @overload
+    def __call__(
+        self,
+        image: ByteImage,
+        *,
+        score: float | None = None,
+        nms: float | None = None,
+        size: Size | None = None,
+        min_face: int | None = None,
+    ) -> Detections: ...
+
+    @overload
+    def __call__(
+        self,
+        image: Sequence[ByteImage],
+        *,
+        score: float | None = None,
+        nms: float | None = None,
+        size: Size | None = None,
+        min_face: int | None = None,
+    ) -> list[Detections]: ...
+
+    def __call__(
+        self,
+        image: ByteImage | Sequence[ByteImage],
+        *,
+        score: float | None = None,
+        nms: float | None = None,
+        size: Size | None = None,
+        min_face: int | None = None,
+    ) -> Detections | list[Detections]:
+        """The faces of *image* (uint8 BGR, height × width × 3), or a list of them for a list of pictures.
+
+        Coordinates are in pixels of the picture as given. Raises UsageError for another kind of array, SettingsError
+        for a value outside its limits, EngineError when the network can't be run.
+        """
+        given = {"score": score, "nms": nms, "size": size, "min_face": min_face}
+        settings = _checked(self.settings, **{key: value for key, value in given.items() if value is not None})
+        if isinstance(image, list | tuple):
+            return self._detect([_valid(item) for item in image], settings)
+        return self._detect([_valid(image)], settings)[0]
+
+    def _detect(self, images: Sequence[ByteImage], settings: DetectorSettings) -> list[Detections]:
+        """Pictures that have one size once prepared go to the engine together."""
+        shared = self._running()
+        results: dict[int, Detections] = {}
+        waiting: dict[tuple[int, ...], list[tuple[int, Prepared]]] = {}
+
+        def run(group: list[tuple[int, Prepared]]) -> None:
+            found = shared.candidates([item.image for _, item in group], settings.score)
+            for (index, item), rows in zip(group, found, strict=True):
+                results[index] = decode(rows, item, self.model.config, settings)
+            group.clear()
+
+        for index, image in enumerate(images):
+            item = prepare(image, settings.size, self.model.config)
+            group = waiting.setdefault(item.image.shape, [])
+            group.append((index, item))
+            if len(group) >= shared.engine.batch:
+                run(group)
+        for group in waiting.values():
+            if group:
+                run(group)
+        return [results[index] for index in range(len(images))]
+
+    def warm_up(self, width: int, height: int) -> None:
+        """Do what the first picture of this size would otherwise wait for."""
+        # Twice: engines record what they do in the first run and use it from the second on.
+        for _ in range(2):
+            self(np.zeros((height, width, 3), np.uint8))
+
+    def close(self) -> None:
+        """Let go of the engine; it is freed when no other detector shares it. Twice is allowed."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.leave()
+
+    def _running(self) -> _Shared:
+        if self._shared is None:
+            raise UsageError(mark("The detector was closed."), mark("Make a new one."))
+        return self._shared
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def decode(rows: Candidates, picture: Prepared, config: ModelConfig, settings: DetectorSettings) -> Detections:
+    """Faces in pixels of the given picture, out of the rows that the network left above the threshold."""
+    height, width = picture.image.shape[:2]
+    anchors = priors_for(height, width, config)[rows.priors] if rows.anchors is None else rows.anchors
+    scale = np.array([width * picture.scale_x, height * picture.scale_y], np.float32)
+    boxes = decode_boxes(rows.boxes, anchors, config.variance) * np.tile(scale, 2)
+    # Broken numbers in a network must not become boxes.
+    sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    kept = np.flatnonzero(sound)
+    kept = kept[nms(boxes[kept], rows.scores[kept], settings.nms)]
+    if settings.min_face:
+        kept = kept[(boxes[kept, 2:] - boxes[kept, :2]).max(axis=1, initial=0) >= settings.min_face]
+    landmarks = None
+    if rows.landmarks is not None:
+        landmarks = decode_landmarks(rows.landmarks[kept], anchors[kept], config.variance) * scale
+    return Detections(boxes[kept], rows.scores[kept], landmarks)
+
+
+def try_out(model: Model, size: int = weights.TRIAL_SIZE) -> Detections:
+    """What *model* finds in the built-in picture in float32 on the CPU at score 0.5: the yardstick of all else."""
+    with FaceDetector(model, device="cpu", precision="float32", size=size, score=0.5) as detector:
+        return detector(built_in_picture())
+
+
+def _checked(settings: DetectorSettings, **changes: Any) -> DetectorSettings:
+    """*settings* with *changes*. Raises SettingsError for a value outside its limits."""
+    if not changes:
+        return settings
+    return replace(settings, **{key: check(DetectorSettings, key, value) for key, value in changes.items()})
+
+
+def _engine_key(settings: DetectorSettings) -> tuple[Any, ...]:
+    return settings.model, settings.engine, settings.device, settings.precision, settings.threads
+
+
+def _valid(image: Any) -> ByteImage:
+    if not isinstance(image, np.ndarray):
+        raise UsageError(
+            mark("A picture is a numpy array, not {kind}."),
+            mark("Read files with rfapp.read_picture."),
+            kind=type(image).__name__,
+        )
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise UsageError(
+            mark(
+                "A picture is uint8, height × width × 3 in the order blue, green, red; this array is {dtype} {shape}."
+            ),
+            mark("Read files with rfapp.read_picture, or convert grey pictures with cv2.cvtColor."),
+            dtype=image.dtype,
+            shape="×".join(map(str, image.shape)),
+        )
+    if 0 in image.shape:
+        raise UsageError(mark("The picture has no pixels."))
+    return image
+
+
+# -------------------------------------------------------------------------------------------- proof of a precision
+
+
+def _proved(model: Model, settings: DetectorSettings) -> _Shared:
+    """An engine whose answer on the built-in picture is that of float32, in float32 itself if need be."""
+
+    def make(precision: str) -> Engine:
+        return engines.create(model, settings.engine, settings.device, precision, settings.threads)
+
+    engine = make(settings.precision)
+    notes = list(engine.notes)
+    if engine.precision != "float32":
+        problem = _deviation(engine, model)
+        if problem:
+            notes.append(
+                mark("{precision} gives wrong results on {device} ({problem}); float32 is used.").format(
+                    precision=engine.precision, device=engine.device_title, problem=problem
+                )
+            )
+            engine.close()
+            engine = make("float32")
+    for note in notes:
+        log.warning("%s", note)
+    return _Shared(engine, tuple(notes))
+
+
+def _deviation(engine: Engine, model: Model) -> str:
+    """How the engine's answer on the built-in picture differs from float32's by too much, or ""."""
+    answer = model.answer or _float32_answer(model)
+    if answer is None:
+        return ""
+    picture = prepare(built_in_picture(), answer.size, model.config)
+    settings = replace(DetectorSettings(), score=min(0.5, answer.score / 2))
+    try:
+        faces = decode(engine.candidates([picture.image], settings.score)[0], picture, model.config, settings)
+    except EngineFailed as error:
+        return error.message.rstrip(".")
+    if len(faces) == 0:
+        return mark("no face found")
+    off = float(np.abs(faces.boxes[0] - np.array(answer.box, np.float32)).max())
+    if faces.landmarks is not None and answer.landmarks is not None:
+        off = max(off, float(np.abs(faces.landmarks[0] - np.array(answer.landmarks, np.float32)).max()))
+    score_off = abs(float(faces.scores[0]) - answer.score)
+    if off <= _TOLERANCE_PX and score_off <= _TOLERANCE_SCORE:
+        return ""
+    return mark("off by {off:.1f} px and {score:.3f} in score").format(off=off, score=score_off)
+
+
+def _float32_answer(model: Model) -> Answer | None:
+    """The yardstick for a file that brings none; None when float32 finds nothing either."""
+    faces = try_out(model)
+    if len(faces) == 0:
+        return None
+    points = None if faces.landmarks is None else tuple((float(x), float(y)) for x, y in faces.landmarks[0])
+    return Answer(
+        size=weights.TRIAL_SIZE,
+        score=float(faces.scores[0]),
+        box=tuple(float(value) for value in faces.boxes[0]),
+        landmarks=points,
+    )

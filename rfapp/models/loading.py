@@ -1,0 +1,52 @@
+"""Puts the numbers of a checkpoint into a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def plain_state_dict(checkpoint: Any) -> dict[str, Tensor]:
+    """The tensors of *checkpoint* by name.
+
+    A training checkpoint that holds the weights under ``state_dict`` is unwrapped, and the prefix ``module.`` that
+    torch's data parallel training leaves is taken off. Raises ValueError where there are no named tensors.
+    """
+    if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("state_dict"), Mapping):
+        checkpoint = checkpoint["state_dict"]
+    if not isinstance(checkpoint, Mapping) or not checkpoint:
+        raise ValueError("it holds no named tensors")
+    state: dict[str, Tensor] = {}
+    for name, value in checkpoint.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise ValueError(f"it holds {name!r}, which is no tensor")
+        state[name.removeprefix("module.")] = value
+    return state
+
+
+def load_model(model: _Network, checkpoint: Any, *, assign: bool = False) -> _Network:
+    """Load *checkpoint* (a state dict, plain or wrapped) into *model*, and return *model*.
+
+    Every tensor of the network must be there with its shape, and no other. Only the counters of batch norm
+    (``num_batches_tracked``), which old files lack and inference does not read, may be missing. *assign* makes the
+    checkpoint's tensors the network's own instead of copying them (for a network made on the meta device). Raises
+    ValueError that names the first tensors that do not fit.
+    """
+    state = plain_state_dict(checkpoint)
+    own = model.state_dict()
+    for name in own:
+        if name.endswith("num_batches_tracked"):
+            state.setdefault(name, torch.tensor(0))
+    missing, surplus = [name for name in own if name not in state], [name for name in state if name not in own]
+    shapes = [name for name in own if name in state and own[name].shape != state[name].shape]
+    for what, names in (("lacks", missing), ("has the unknown", surplus), ("has another shape of", shapes)):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise ValueError(f"it {what} {names[0]}{more}")
+    model.load_state_dict(state, strict=True, assign=assign)
+    return model

@@ -1,0 +1,88 @@
+"""Weights files in and out of torch. Nothing is ever unpickled freely."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from rfapp.errors import WeightsAltered, WeightsUnsafe
+from rfapp.models.loading import load_model, plain_state_dict
+from rfapp.models.retinaface import Phase, RetinaFace
+from rfapp.settings import write_whole
+from rfapp.text import mark
+from rfapp.weights.known import no_retinaface, unreadable
+from rfapp.weights.manifest import Model, to_metadata
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors in *path* (safetensors, or a torch checkpoint of any age) by name, on the CPU.
+
+    Raises WeightsUnsafe when a checkpoint asks for more than tensors, WeightsAltered when it is damaged or none.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        return plain_state_dict(_load_pickle(path))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except SafetensorError as error:
+        raise _damaged(path) from error
+    except ValueError as error:
+        raise no_retinaface(path) from error
+
+
+def _load_pickle(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except pickle.UnpicklingError as error:
+        # torch's reader goes through the pickle without running it and stops at the first thing that is neither a
+        # tensor nor a plain container. A name of something to call is an attack or a careless save; anything else
+        # is not a checkpoint at all.
+        if any(word in str(error) for word in ("Unsupported global", "Unsupported class", "GLOBAL ", "not allowed")):
+            raise WeightsUnsafe(
+                mark("{path} was not opened: it contains program code, not only numbers."),
+                mark("Use a file from a source that you trust, saved as safetensors or as a plain state dict."),
+                path=path,
+            ) from error
+        raise _damaged(path) from error
+    except Exception as error:
+        # A damaged archive surfaces as whatever the reader stumbled over first (EOFError, RuntimeError, KeyError …).
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> WeightsAltered:
+    return WeightsAltered(
+        mark("{path} is damaged, or not a weights file."), mark("Copy or download it again."), path=path
+    )
+
+
+def build(model: Model, phase: Phase = "test") -> RetinaFace:
+    """The network of *model* with its numbers, in float32 on the CPU. Raises WeightsError."""
+    state = read(model.path)
+    # On the meta device nothing is drawn at random only to be overwritten: a third of a second for a ResNet-50.
+    with torch.device("meta"):
+        network = RetinaFace(model.config, phase)
+    try:
+        return load_model(network, state, assign=True).requires_grad_(phase == "train").train(phase == "train")
+    except ValueError as error:
+        raise WeightsAltered(
+            mark("{path} does not fit the network {architecture}: {reason}."),
+            mark("Choose another weights file."),
+            path=model.path,
+            architecture=model.config.architecture,
+            reason=error,
+        ) from error
+
+
+def save(model: Model, state: dict[str, Tensor]) -> None:
+    """Write *state* to *model*'s path as safetensors with the model's entry inside, whole or not at all."""
+    tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+    write_whole(model.path, safetensors.torch.save(tensors, metadata=to_metadata(model)))

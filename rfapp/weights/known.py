@@ -1,0 +1,200 @@
+"""Finds a model by name, by file or by the folder of a training run, and makes sure that its file is whole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rfapp import places
+from rfapp.errors import UnknownModel, WeightsAltered, WeightsError, WeightsMissing
+from rfapp.models.config import MOBILENET_025, RESNET50, ModelConfig
+from rfapp.text import mark
+from rfapp.weights import manifest
+from rfapp.weights.manifest import MANIFEST, Model
+from rfapp.weights.published import PUBLISHED
+
+#: What each backbone alone has: a tensor and its shape.
+_MARKS: tuple[tuple[str, tuple[int, ...], ModelConfig], ...] = (
+    ("body.stage1.0.0.weight", (8, 3, 3, 3), MOBILENET_025),
+    ("body.layer4.2.conv3.weight", (2048, 512, 1, 1), RESNET50),
+)
+
+_hashes: dict[tuple[str, int, int], str] = {}
+
+
+def own_folder() -> Path:
+    """Where models that the user imported are kept (not made here)."""
+    return places.data_dir() / "weights"
+
+
+def known() -> dict[str, Model]:
+    """Every model that goes by a name, the shipped ones first. Their files are not looked at.
+
+    Raises WeightsError when the user's list of models is damaged.
+    """
+    models = manifest.read(places.shipped_weights() / MANIFEST, shipped=True)
+    for name, model in manifest.read(own_folder() / MANIFEST).items():
+        models.setdefault(name, model)
+    return models
+
+
+def find(name_or_path: str | Path) -> Model:
+    """The model of that name, or in that weights file, or of that training run's folder, checked to be whole.
+
+    Raises UnknownModel, WeightsMissing, WeightsAltered or WeightsUnsafe.
+    """
+    if isinstance(name_or_path, str) and (model := known().get(name_or_path)):
+        verify(model)
+        return model
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return _in_folder(path)
+    if path.is_file():
+        return _in_file(path)
+    if isinstance(name_or_path, Path) or path.suffix in (".safetensors", ".pth", ".pt") or len(path.parts) > 1:
+        raise WeightsMissing(
+            mark("There is no weights file {path}."), mark("Check the spelling of the path."), path=name_or_path
+        )
+    raise UnknownModel(
+        mark("There is no model “{name}”."),
+        mark("Use one of {names}, or the path of a weights file. “rfapp weights list” tells more."),
+        name=name_or_path,
+        names=", ".join(known()),
+    )
+
+
+def verify(model: Model) -> None:
+    """Make sure that *model*'s file is there and has not changed. Raises WeightsMissing or WeightsAltered."""
+    if model.shipped:
+        hint = mark("Install rfapp again.")
+    else:
+        hint = mark("Import it again with “rfapp weights import”.")
+    try:
+        size = model.path.stat().st_size
+        if model.sha256 and model.bytes and size != model.bytes:
+            raise WeightsAltered(
+                mark("The weights of {name} are damaged: {path} has {size} bytes instead of {expected}."),
+                hint,
+                name=model.name,
+                path=model.path,
+                size=size,
+                expected=model.bytes,
+            )
+        if model.sha256 and sha256_of(model.path) != model.sha256:
+            raise WeightsAltered(
+                mark("The weights of {name} are damaged: the contents of {path} have changed."),
+                hint,
+                name=model.name,
+                path=model.path,
+            )
+    except FileNotFoundError as error:
+        raise WeightsMissing(
+            mark("The weights of {name} are not there: {path} is missing."), hint, name=model.name, path=model.path
+        ) from error
+    except OSError as error:
+        raise unreadable(model.path, error) from error
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file in hexadecimal, remembered until its size or time of change is another. Raises OSError."""
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_mtime_ns, stat.st_size)
+    if key not in _hashes:
+        with path.open("rb") as file:
+            _hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _hashes[key]
+
+
+def unreadable(path: Path, error: OSError) -> WeightsError:
+    """The sentence for a weights file that the system does not give out."""
+    return WeightsError(
+        mark("The weights file {path} can't be read: {reason}."),
+        mark("Check its permissions."),
+        path=path,
+        reason=error.strerror or error,
+    )
+
+
+def config_for(shapes: Mapping[str, Sequence[int]]) -> ModelConfig | None:
+    """The configuration of the network whose tensors have these names and shapes, or None."""
+    for name, shape, config in _MARKS:
+        if tuple(shapes.get(name, ())) == shape:
+            return config
+    return None
+
+
+def _in_folder(folder: Path) -> Model:
+    models = list(manifest.read(folder / MANIFEST).values())
+    if len(models) != 1:
+        raise WeightsMissing(
+            mark("{path} is not the folder of one model."),
+            mark("Give the folder of a training run, a weights file, or the name of a model."),
+            path=folder,
+        )
+    verify(models[0])
+    return models[0]
+
+
+def _in_file(path: Path) -> Model:
+    """A weights file given by its path: the manifest beside it knows it, or its sha256 is known, or it tells itself."""
+    beside = {model.path.name: model for model in manifest.read(path.parent / MANIFEST).values()}
+    if path.name in beside:
+        verify(beside[path.name])
+        return beside[path.name]
+    try:
+        published = PUBLISHED.get(sha256_of(path))
+        size = path.stat().st_size
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if published is not None:
+        return Model(
+            name=path.stem,
+            path=path,
+            config=replace(published.config, slope=published.slope),
+            sha256=sha256_of(path),
+            bytes=size,
+            title=published.title,
+            origin=published.origin,
+            licence=published.licence,
+        )
+    if path.suffix == ".safetensors":
+        shapes, metadata = read_header(path)
+        if (told := manifest.from_metadata(path, metadata)) is not None:
+            return replace(told, bytes=size)
+    else:
+        from rfapp.weights import checkpoints
+
+        shapes = {name: tuple(tensor.shape) for name, tensor in checkpoints.read(path).items()}
+    config = config_for(shapes)
+    if config is None:
+        raise no_retinaface(path)
+    return Model(name=path.stem, path=path, config=config, bytes=size)
+
+
+def no_retinaface(path: Path) -> WeightsAltered:
+    """The sentence for a file that holds some other network."""
+    return WeightsAltered(
+        mark("{path} holds no RetinaFace network that rfapp knows."),
+        mark("Networks with a MobileNet ×0.25 or ResNet-50 trunk can be used."),
+        path=path,
+    )
+
+
+def read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """The shapes of a safetensors file's tensors, and its metadata. Needs no torch. Raises WeightsError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            return shapes, dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise WeightsAltered(
+            mark("{path} is damaged, or not a safetensors file."),
+            mark("Copy or download it again."),
+            path=path,
+        ) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
