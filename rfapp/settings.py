@@ -326,6 +326,11 @@ def check(group: type[_Group], key: str, value: Any) -> Any:
     return number
 
 
+def check_setting(setting: Setting, value: Any) -> Any:
+    """*value* as :func:`check` would take it for *setting*."""
+    return check(_GROUPS[setting.group], setting.key, value)
+
+
 def _whole(value: Any) -> int | None:
     if isinstance(value, bool):
         return None

@@ -1,0 +1,90 @@
+"""The picture: scaled to the room there is, with the faces painted over it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from rfapp.gui.overlay import Placement, paint_detections, place
+from rfapp.gui.theme import Theme
+from rfapp.runtime import LiveResult
+from rfapp.settings import ViewSettings
+
+
+class LiveView(QWidget):
+    """Shows the newest result. ``painted`` tells when one was painted for the first time."""
+
+    painted = Signal(object)
+    double_clicked = Signal()
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._view = ViewSettings()
+        self._result: LiveResult | None = None
+        self._image: QImage | None = None
+        self._new = False
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(160, 120)
+        self.setAccessibleName(self.tr("Picture with the faces found in it"))
+        theme.changed.connect(self.update)
+
+    def sizeHint(self) -> QSize:
+        return QSize(960, 600)
+
+    @property
+    def result(self) -> LiveResult | None:
+        """What is shown."""
+        return self._result
+
+    def set_view(self, view: ViewSettings) -> None:
+        if view != self._view:
+            self._view = view
+            self.update()
+
+    def show_result(self, result: LiveResult | None) -> None:
+        """Show *result*, or nothing."""
+        self._result, self._new = result, result is not None
+        if result is None:
+            self._image = None
+        else:
+            picture = result.picture
+            height, width = picture.shape[:2]
+            # The image does not own its pixels: `self._result` keeps them alive as long as it is shown.
+            self._image = QImage(picture.data, width, height, picture.strides[0], QImage.Format.Format_RGB32)
+        self.update()
+
+    def placement(self) -> Placement | None:
+        """Where the picture stands on this widget."""
+        if self._result is None:
+            return None
+        frame = self._result.frame
+        return place(frame.width, frame.height, QRectF(self.rect()), self._view.mirror)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        result, image, where = self._result, self._image, self.placement()
+        if result is None or image is None or where is None:
+            painter.fillRect(self.rect(), QColor(self._theme.colours.stage_empty))
+            return
+        painter.fillRect(self.rect(), QColor(self._theme.colours.stage))
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        if self._view.mirror:
+            painter.save()
+            painter.translate(where.target.left() + where.target.right(), 0)
+            painter.scale(-1, 1)
+            painter.drawImage(where.target, image)
+            painter.restore()
+        else:
+            painter.drawImage(where.target, image)
+        if result.detections is not None:
+            paint_detections(painter, result.detections, where, self._view, dimmed=not result.fresh)
+        painter.end()
+        if self._new:
+            self._new = False
+            self.painted.emit(result)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self.double_clicked.emit()

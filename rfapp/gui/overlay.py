@@ -1,0 +1,118 @@
+"""Paints boxes, landmarks and scores with a QPainter, sharp at every scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
+
+from rfapp.frames import Detections
+from rfapp.settings import ViewSettings
+
+#: Left eye, right eye, nose, left and right corner of the mouth, as seen in the picture.
+LANDMARK_COLOURS = ("#ffd166", "#ffd166", "#ff8c69", "#f4f7fb", "#f4f7fb")
+BOX_COLOUR, SHADOW_COLOUR, LABEL_TEXT = "#3be0c5", "#0b1214", "#04211c"
+#: Boxes of an earlier frame are painted this strong.
+DIMMED = 0.45
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a picture of *width* × *height* pixels stands on the widget."""
+
+    target: QRectF
+    width: int
+    height: int
+    mirrored: bool
+
+    @property
+    def scale(self) -> float:
+        return self.target.width() / self.width
+
+    def point(self, x: float, y: float) -> QPointF:
+        """A point of the picture, in coordinates of the widget."""
+        if self.mirrored:
+            x = self.width - x
+        return QPointF(self.target.left() + x * self.scale, self.target.top() + y * self.scale)
+
+
+def place(width: int, height: int, room: QRectF, mirrored: bool) -> Placement:
+    """The largest upright rectangle in *room* with the picture's aspect."""
+    scale = min(room.width() / width, room.height() / height)
+    size_x, size_y = width * scale, height * scale
+    target = QRectF(
+        room.left() + (room.width() - size_x) / 2, room.top() + (room.height() - size_y) / 2, size_x, size_y
+    )
+    return Placement(target, width, height, mirrored)
+
+
+def paint_detections(
+    painter: QPainter, faces: Detections, where: Placement, view: ViewSettings, *, dimmed: bool
+) -> None:
+    """Paint *faces* as *view* says."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setClipRect(where.target)
+    if dimmed:
+        painter.setOpacity(DIMMED)
+    line = min(3.0, max(1.5, where.target.height() / 320))
+    boxes = [_box_on_widget(box, where) for box in faces.boxes.tolist()]
+    if view.boxes:
+        _paint_boxes(painter, boxes, line)
+    if view.landmarks and faces.landmarks is not None:
+        for points, box in zip(faces.landmarks.tolist(), boxes, strict=True):
+            _paint_landmarks(painter, points, where, box, line)
+    if view.scores:
+        for score, box in zip(faces.scores.tolist(), boxes, strict=True):
+            _paint_score(painter, score, box, where.target)
+    painter.restore()
+
+
+def _box_on_widget(box: list[float], where: Placement) -> QRectF:
+    return QRectF(where.point(box[0], box[1]), where.point(box[2], box[3])).normalized()
+
+
+def _paint_boxes(painter: QPainter, boxes: list[QRectF], line: float) -> None:
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for colour, width in ((SHADOW_COLOUR, line + 2), (BOX_COLOUR, line)):
+        pen = QPen(QColor(colour), width)
+        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        if colour == SHADOW_COLOUR:
+            shade = QColor(colour)
+            shade.setAlpha(140)
+            pen.setColor(shade)
+        painter.setPen(pen)
+        for box in boxes:
+            radius = min(6.0, box.width() * 0.08)
+            painter.drawRoundedRect(box, radius, radius)
+
+
+def _paint_landmarks(painter: QPainter, points: list[list[float]], where: Placement, box: QRectF, line: float) -> None:
+    radius = max(1.2, min(line * 1.35, box.width() / 16))
+    painter.setPen(QPen(QColor(SHADOW_COLOUR), max(0.6, radius * 0.35)))
+    for (x, y), colour in zip(points, LANDMARK_COLOURS, strict=True):
+        painter.setBrush(QColor(colour))
+        painter.drawEllipse(where.point(x, y), radius, radius)
+
+
+def _paint_score(painter: QPainter, score: float, box: QRectF, edge: QRectF) -> None:
+    if box.width() < 16:
+        return  # the number would hide the face
+    font = QFont(painter.font())
+    font.setPixelSize(round(min(13.0, max(9.0, box.width() * 0.2))))
+    font.setWeight(QFont.Weight.DemiBold)
+    painter.setFont(font)
+    text = f"{score:.2f}"
+    metrics = QFontMetricsF(font)
+    width, height = metrics.horizontalAdvance(text) + 8, metrics.height() + 2
+    top = box.top() - height - 3
+    if top < edge.top():
+        top = box.top() + 3
+    left = min(max(box.left(), edge.left() + 1), edge.right() - width - 1)
+    label = QRectF(left, top, width, height)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(BOX_COLOUR))
+    painter.drawRoundedRect(label, 3, 3)
+    painter.setPen(QColor(LABEL_TEXT))
+    painter.drawText(label, Qt.AlignmentFlag.AlignCenter, text)

@@ -1,0 +1,180 @@
+"""The button that says what is open and offers what can be opened."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
+
+from rfapp.gui.theme import Theme
+from rfapp.sources import Camera, is_picture, is_video, list_cameras
+
+log = logging.getLogger(__name__)
+
+#: While the menu is open cameras are looked for again this often: one may be plugged in meanwhile.
+LOOK_AGAIN_MS = 2500
+
+
+class CameraFinder(QObject):
+    """Looks for cameras on a thread of its own, since on some systems that takes seconds."""
+
+    found = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._busy = False
+        self.cameras: Sequence[Camera] | None = None
+        self.found.connect(self._remember)
+
+    def look(self) -> None:
+        """Look once; ``found`` carries the cameras. A search that is under way is not started twice."""
+        if not self._busy:
+            self._busy = True
+            threading.Thread(target=self._look, name="camera finder", daemon=True).start()
+
+    def _look(self) -> None:
+        try:
+            cameras: Sequence[Camera] = list_cameras()
+        except Exception:
+            log.exception("looking for cameras")
+            cameras = []
+        with contextlib.suppress(RuntimeError):  # the window may have gone meanwhile
+            self.found.emit(cameras)
+
+    @Slot(object)
+    def _remember(self, cameras: Sequence[Camera]) -> None:
+        self._busy = False
+        self.cameras = cameras
+
+
+class SourcePicker(QToolButton):
+    """``chosen`` carries an address as in ``rfapp.sources.open_source``."""
+
+    chosen = Signal(str)
+    file_wanted = Signal()
+    folder_wanted = Signal()
+
+    def __init__(self, theme: Theme, finder: CameraFinder, parent: QWidget | None = None) -> None:
+        super().__init__(parent, objectName="source")
+        self._theme = theme
+        self._finder = finder
+        self._title = ""
+        self._icon_name = "camera"
+        self._recent: Sequence[str] = ()
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName(self.tr("Source of pictures"))
+        self.setToolTip(self.tr("Choose a camera, a video or pictures"))
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        self.setMenu(menu)
+        self._camera_actions: list[QAction] = []
+        self._after_cameras = menu.addSeparator()
+        self._sample = self._entry(self.tr("Built-in sample"), "sample", lambda: self.chosen.emit("sample"))
+        self._file = self._entry(self.tr("Open video or picture…"), "film", self.file_wanted.emit)
+        self._file.setShortcut("Ctrl+O")
+        self._folder = self._entry(self.tr("Open folder of pictures…"), "folder", self.folder_wanted.emit)
+        self._folder.setShortcut("Ctrl+Shift+O")
+        menu.addSeparator()
+        self._recent_menu = menu.addMenu(self.tr("Recent"))
+        self._again = QTimer(self, interval=LOOK_AGAIN_MS)
+        self._again.timeout.connect(finder.look)
+        finder.found.connect(self._show_cameras)
+        menu.aboutToShow.connect(self._prepare)
+        menu.aboutToHide.connect(self._again.stop)
+        theme.changed.connect(self._recolour)
+        self.show_title("", "")
+        self._show_cameras(None)
+        self._recolour()
+
+    def _entry(self, text: str, icon: str, act: object) -> QAction:
+        action = self.menu().addAction(text)
+        action.setData(icon)
+        action.triggered.connect(act)
+        return action
+
+    def show_title(self, address: str, title: str) -> None:
+        """Say what is open; an empty title says that nothing is."""
+        self._title = title or self.tr("Choose a source")
+        self._icon_name = icon_for(address)
+        self._elide()
+        self._recolour()
+
+    def set_room(self, pixels: int) -> None:
+        """Take at most so many pixels; a longer name is cut in its middle."""
+        self.setMaximumWidth(max(96, pixels))
+        self._elide()
+
+    def set_recent(self, recent: Sequence[str]) -> None:
+        self._recent = recent
+
+    def _elide(self) -> None:
+        room = min(self.maximumWidth(), 340) - 62
+        self.setText(self.fontMetrics().elidedText(self._title, Qt.TextElideMode.ElideMiddle, room) + "  ▾")
+        self.setToolTip(self._title)
+
+    def _prepare(self) -> None:
+        self._recent_menu.clear()
+        for address in self._recent:
+            action = self._recent_menu.addAction(self._theme.icon(icon_for(address)), short_name(address))
+            action.setToolTip(address)
+            action.triggered.connect(lambda _checked=False, address=address: self.chosen.emit(address))
+        self._recent_menu.setEnabled(bool(self._recent))
+        self._finder.look()
+        self._again.start()
+
+    @Slot(object)
+    def _show_cameras(self, cameras: Sequence[Camera] | None) -> None:
+        wanted = (
+            [(self.tr("Looking for cameras…"), None)]
+            if cameras is None
+            else [(camera.name, f"camera:{camera.name}") for camera in cameras] or [(self.tr("No camera found"), None)]
+        )
+        if wanted == [(action.text(), action.data()) for action in self._camera_actions]:
+            return  # an open menu must not flicker every time the cameras are looked for
+        for action in self._camera_actions:
+            self.menu().removeAction(action)
+            action.deleteLater()
+        self._camera_actions = []
+        for text, address in wanted:
+            action = QAction(text, self.menu())
+            action.setData(address)
+            action.setEnabled(address is not None)
+            action.setIcon(self._theme.icon("camera"))
+            if address is not None:
+                action.triggered.connect(lambda _checked=False, address=address: self.chosen.emit(address))
+            self.menu().insertAction(self._after_cameras, action)
+            self._camera_actions.append(action)
+
+    def _recolour(self) -> None:
+        self.setIcon(self._theme.icon(self._icon_name))
+        for action in (self._sample, self._file, self._folder):
+            action.setIcon(self._theme.icon(action.data()))
+        for action in self._camera_actions:
+            action.setIcon(self._theme.icon("camera"))
+        self._recent_menu.setIcon(self._theme.icon("recent"))
+
+
+def icon_for(address: str) -> str:
+    """The name of the icon for an address."""
+    if address == "sample" or is_picture(address):
+        return "sample"
+    if is_video(address):
+        return "film"
+    if address.isdecimal() or address.partition(":")[0] in {"camera", ""}:
+        return "camera"
+    return "folder" if Path(address).is_dir() else "film"
+
+
+def short_name(address: str) -> str:
+    """What a person would call it: the name of a camera or file without its path."""
+    if address.startswith("camera:"):
+        return address.removeprefix("camera:")
+    return Path(address).name or address

@@ -1,0 +1,102 @@
+"""One line that tells what runs and how fast."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+
+from rfapp.runtime import LivePipeline, LiveResult, Running
+
+#: The figures of delay are those of so many last frames.
+RECENT_FRAMES = 150
+
+
+class StatusLine(QWidget):
+    """Device and engine, rates, delay, dropped frames, faces. What does not fit a small window is left out, the least
+    needed first."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent, objectName="statusLine")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAccessibleName(self.tr("Status"))
+        self._faces = QLabel(objectName="faces")
+        self._device, self._rates, self._delay, self._dropped, self._size = (
+            QLabel(objectName="muted") for _ in range(5)
+        )
+        #: From the least needed to the most needed.
+        self._by_need = (self._size, self._dropped, self._rates, self._device, self._delay)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(14, 5, 14, 6)
+        row.setSpacing(18)
+        for label in (self._device, self._size, self._rates, self._delay, self._dropped):
+            row.addWidget(label)
+        row.addStretch(1)
+        row.addWidget(self._faces)
+        self._row = row
+        self.setMinimumWidth(0)
+
+    def text(self) -> str:
+        """All that is said, for screen readers and tests."""
+        labels = (self._device, self._size, self._rates, self._delay, self._dropped, self._faces)
+        return " · ".join(label.text() for label in labels if label.text())
+
+    def show_pipeline(self, pipeline: LivePipeline, result: LiveResult | None) -> None:
+        """Take the figures of *pipeline*; called a few times a second."""
+        title, loading, statistics = pipeline.detector, pipeline.loading, pipeline.statistics
+        if title is not None:
+            device = f"{title.device} · {title.engine} {title.precision}"
+        else:
+            device = self.tr("Loading model…") if loading else self.tr("No model")
+        if loading and title is not None:
+            device += " · " + self.tr("loading {model}…").format(model=loading)
+        self._device.setText(device)
+        running = isinstance(pipeline.state, Running)
+        captured, detected = statistics.rates()
+        if running and not pipeline.state.info.stills:
+            what = self.tr("camera") if pipeline.state.info.live else self.tr("video")
+            self._rates.setText(
+                self.tr("{what} {captured:.1f}/s · detection {detected:.1f}/s").format(
+                    what=what, captured=captured, detected=detected
+                )
+            )
+        else:
+            self._rates.setText("")
+        latency = statistics.latency(RECENT_FRAMES)
+        if result is not None and not result.fresh and result.detections is not None and running:
+            self._delay.setText(self.tr("boxes {age:.1f} s old").format(age=result.age_s))
+        elif latency is not None and running:
+            self._delay.setText(
+                self.tr("delay {median:.0f} ms (p95 {p95:.0f})").format(median=latency.median, p95=latency.p95)
+            )
+        elif result is not None and result.fresh:
+            self._delay.setText(self.tr("detection {ms:.0f} ms").format(ms=result.detect_s * 1e3))
+        else:
+            self._delay.setText("")
+        self._dropped.setText(self.tr("{count} dropped").format(count=statistics.dropped) if running else "")
+        self._size.setText("" if result is None else f"{result.frame.width}×{result.frame.height}")
+        self._faces.setText(self._count(result))
+        self.setAccessibleDescription(self.text())
+        self._fit()
+
+    def _count(self, result: LiveResult | None) -> str:
+        if result is None or result.detections is None:
+            return ""
+        count = len(result.detections)
+        return self.tr("1 face") if count == 1 else self.tr("{count} faces").format(count=count)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._fit()
+        super().resizeEvent(event)
+
+    def _fit(self) -> None:
+        labels = [label for label in self._by_need if label.text()]
+        for label in self._by_need:
+            label.setVisible(bool(label.text()))
+        needed = sum(label.sizeHint().width() + self._row.spacing() for label in [*labels, self._faces])
+        room = self.width() - 28
+        for label in labels:
+            if needed <= room:
+                break
+            label.hide()
+            needed -= label.sizeHint().width() + self._row.spacing()

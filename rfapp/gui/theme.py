@@ -1,0 +1,193 @@
+"""Colours, icons and the style sheet: one look, light and dark, on every system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from PySide6.QtCore import QByteArray, QObject, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtSvg import QSvgRenderer
+from PySide6.QtWidgets import QApplication
+
+from rfapp.places import resources
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """One colour scheme. Text on its ground has a contrast of at least 4.5 to 1 (tests/gui/test_theme.py)."""
+
+    window: str
+    panel: str
+    raised: str
+    hover: str
+    border: str
+    text: str
+    muted: str
+    accent: str
+    on_accent: str
+    warning: str
+    stage: str  # around the picture
+    stage_empty: str  # where a picture would be
+
+
+DARK = Colours(
+    window="#16181c",
+    panel="#1b1e23",
+    raised="#272b32",
+    hover="#323740",
+    border="#343a43",
+    text="#e7eaee",
+    muted="#a0a9b4",
+    accent="#34c7b0",
+    on_accent="#05211d",
+    warning="#ffb454",
+    stage="#0c0d10",
+    stage_empty="#121417",
+)
+LIGHT = Colours(
+    window="#f3f5f7",
+    panel="#ffffff",
+    raised="#edf0f3",
+    hover="#e1e6eb",
+    border="#d3d9e0",
+    text="#1a1f26",
+    muted="#56606c",
+    accent="#0a7a6d",
+    on_accent="#ffffff",
+    warning="#9a5b00",
+    stage="#16181c",
+    stage_empty="#e9edf1",
+)
+
+
+class Theme(QObject):
+    """The colour scheme in force. ``changed`` is sent when it becomes another one."""
+
+    changed = Signal()
+
+    def __init__(self, application: QApplication) -> None:
+        super().__init__(application)
+        self._application = application
+        self._wanted = "system"
+        self.colours = LIGHT
+        application.setStyle("Fusion")
+        application.styleHints().colorSchemeChanged.connect(self._follow)
+        self._follow()
+
+    def want(self, wanted: str) -> None:
+        """``system``, ``light`` or ``dark``."""
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._follow()
+
+    def _follow(self) -> None:
+        system = self._application.styleHints().colorScheme() == Qt.ColorScheme.Dark
+        self.colours = DARK if self._wanted == "dark" or (self._wanted == "system" and system) else LIGHT
+        self._application.setPalette(_palette(self.colours))
+        self._application.setStyleSheet(_style_sheet(self.colours))
+        self.changed.emit()
+
+    def icon(self, name: str, *, on_accent: bool = False) -> QIcon:
+        """The icon *name* of ``resources/icons`` in the colour of text."""
+        colours = self.colours
+        icon = QIcon()
+        shades = {
+            QIcon.Mode.Normal: colours.on_accent if on_accent else colours.text,
+            QIcon.Mode.Disabled: colours.border,
+        }
+        for mode, colour in shades.items():
+            for pixels in (16, 20, 24, 32, 48, 64, 96):
+                icon.addPixmap(_pixmap(name, colour, pixels), mode)
+        return icon
+
+
+@lru_cache(maxsize=512)
+def _pixmap(name: str, colour: str, pixels: int) -> QPixmap:
+    text = (resources() / "icons" / f"{name}.svg").read_text(encoding="utf-8").replace("currentColor", colour)
+    pixmap = QPixmap(QSize(pixels, pixels))
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    QSvgRenderer(QByteArray(text.encode())).render(painter)
+    painter.end()
+    return pixmap
+
+
+def app_icon() -> QIcon:
+    """The program's own icon."""
+    icon = QIcon()
+    for pixels in (16, 32, 48, 64, 128, 256):
+        icon.addPixmap(_pixmap("app", "#000000", pixels))
+    return icon
+
+
+def _palette(colours: Colours) -> QPalette:
+    role = QPalette.ColorRole
+    palette = QPalette()
+    for where, colour in {
+        role.Window: colours.window,
+        role.WindowText: colours.text,
+        role.Base: colours.panel,
+        role.AlternateBase: colours.raised,
+        role.Text: colours.text,
+        role.PlaceholderText: colours.muted,
+        role.Button: colours.raised,
+        role.ButtonText: colours.text,
+        role.BrightText: colours.text,
+        role.ToolTipBase: colours.raised,
+        role.ToolTipText: colours.text,
+        role.Highlight: colours.accent,
+        role.HighlightedText: colours.on_accent,
+        role.Accent: colours.accent,
+        role.Link: colours.accent,
+        role.Light: colours.hover,
+        role.Midlight: colours.hover,
+        role.Mid: colours.border,
+        role.Dark: colours.border,
+        role.Shadow: colours.border,
+    }.items():
+        palette.setColor(where, QColor(colour))
+    for where in (role.WindowText, role.Text, role.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, where, QColor(colours.muted))
+    return palette
+
+
+def _style_sheet(c: Colours) -> str:
+    return f"""
+QToolTip {{ background: {c.raised}; color: {c.text}; border: 1px solid {c.border}; padding: 5px 7px; }}
+QWidget#toolbar {{ background: {c.panel}; border-bottom: 1px solid {c.border}; }}
+QWidget#pane, QWidget#pane QScrollArea, QWidget#paneContent {{ background: {c.panel}; }}
+QWidget#pane {{ border-left: 1px solid {c.border}; }}
+QWidget#statusLine {{ background: {c.panel}; border-top: 1px solid {c.border}; }}
+QWidget#timeline {{ background: {c.panel}; border-top: 1px solid {c.border}; }}
+QLabel#muted, QLabel#unit {{ color: {c.muted}; }}
+QLabel#heading {{ color: {c.muted}; font-weight: 600; }}
+QLabel#title {{ font-size: 17px; font-weight: 600; }}
+QLabel#faces {{ font-weight: 600; }}
+QFrame#banner {{ background: {c.raised}; border: 1px solid {c.warning}; border-radius: 8px; }}
+QFrame#rule {{ background: {c.border}; border: none; max-height: 1px; min-height: 1px; }}
+QToolButton {{ background: transparent; border: 1px solid transparent; border-radius: 6px; padding: 5px; }}
+QToolButton:hover {{ background: {c.hover}; }}
+QToolButton:pressed, QToolButton:checked {{ background: {c.raised}; border-color: {c.border}; }}
+QToolButton:focus {{ border-color: {c.accent}; }}
+QToolButton#source {{ background: {c.raised}; border-color: {c.border}; padding: 5px 10px; }}
+QToolButton#source:hover {{ background: {c.hover}; }}
+QToolButton::menu-indicator {{ image: none; }}
+QToolButton#fold {{ color: {c.muted}; font-weight: 600; text-align: left; padding: 4px 2px; }}
+QPushButton {{ background: {c.raised}; border: 1px solid {c.border}; border-radius: 6px; padding: 7px 14px; }}
+QPushButton:hover {{ background: {c.hover}; }}
+QPushButton:focus {{ border-color: {c.accent}; }}
+QPushButton:disabled {{ color: {c.muted}; }}
+QPushButton#primary {{ background: {c.accent}; color: {c.on_accent}; border-color: {c.accent}; font-weight: 600; }}
+QPushButton#primary:focus {{ border: 2px solid {c.text}; padding: 6px 13px; }}
+QMenu {{ background: {c.panel}; border: 1px solid {c.border}; padding: 5px; }}
+QMenu::item {{ padding: 6px 26px 6px 10px; border-radius: 5px; }}
+QMenu::item:selected {{ background: {c.accent}; color: {c.on_accent}; }}
+QMenu::item:disabled {{ color: {c.muted}; background: transparent; }}
+QMenu::icon {{ padding-left: 8px; }}
+QMenu::separator {{ height: 1px; background: {c.border}; margin: 5px 6px; }}
+QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
+QScrollBar::handle:vertical {{ background: {c.border}; border-radius: 4px; min-height: 30px; margin: 1px 2px; }}
+QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page
+  {{ height: 0; width: 0; background: transparent; }}
+"""

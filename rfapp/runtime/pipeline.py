@@ -1,0 +1,477 @@
+"""The live pipeline: capture on one thread, detection on another, and never a queue between them.
+
+::
+
+    Source.read ─ Frame ─▶ Mailbox ─▶ FaceDetector ─ LiveResult ─▶ whoever subscribed
+    capture thread        (one slot)  inference thread
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rfapp.detector import FaceDetector
+from rfapp.errors import CameraFailed, EngineFailed, RfappError
+from rfapp.frames import Detections, Frame
+from rfapp.runtime.capture import Capture, CaptureEvents
+from rfapp.runtime.loader import DetectorLoader, MakeDetector, same_network
+from rfapp.runtime.mailbox import Mailbox
+from rfapp.runtime.states import (
+    DetectorTitle,
+    Ended,
+    Failed,
+    Idle,
+    LiveResult,
+    Opening,
+    Paused,
+    Running,
+    State,
+)
+from rfapp.runtime.statistics import Statistics
+from rfapp.settings import DetectorSettings, Settings, SourceSettings
+from rfapp.sources import Source, open_source
+from rfapp.text import mark
+
+log = logging.getLogger(__name__)
+
+#: While a detection takes longer than this, every captured frame is shown with the boxes of an older one.
+SLOW_S = 0.150
+#: A live source that delivers nothing for STALLED_S is said to have stalled; after ABANDONED_S its thread is given up
+#: and it is opened again (OpenCV's own time limit for a camera is 10 s). Opening may take OPENING_S.
+STALLED_S, ABANDONED_S, OPENING_S = 3.0, 12.0, 30.0
+#: Pictures for the screen are at most this long: more pixels than that no window shows.
+SCREEN_PX = 2560
+
+MakeSource = Callable[[], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class _Subscriber:
+    on_result: Callable[[LiveResult], None] | None
+    on_state: Callable[[State], None] | None
+    on_error: Callable[[RfappError], None] | None
+
+
+class LivePipeline:
+    """Plays one source after the other and finds the faces in them.
+
+    *source*: an address as in :func:`rfapp.sources.open_source`, or a function that makes a new Source, or None.
+    Every method but ``close`` returns at once; what comes of it is told as a state. The callbacks given to
+    ``subscribe`` run on worker threads and must not block; an exception in one ends as ``Failed``.
+    """
+
+    def __init__(
+        self,
+        source: str | MakeSource | None,
+        settings: Settings,
+        *,
+        make_detector: MakeDetector = FaceDetector.from_settings,
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._subscribers: tuple[_Subscriber, ...] = ()
+        self._lock = threading.RLock()
+        self._state: State = Idle()
+        self._generation = 0
+        self._capture: Capture | None = None
+        self._stalled: CameraFailed | None = None
+        self._frames: Mailbox[Frame] = Mailbox()
+        self._last_frame: Frame | None = None
+        self._repeat: Frame | None = None
+        self._detector: FaceDetector | None = None
+        self._detector_for: DetectorSettings | None = None
+        self._title: DetectorTitle | None = None
+        self._new_detector: tuple[DetectorSettings, FaceDetector] | None = None
+        self._detector_there = threading.Event()
+        self._loader = DetectorLoader(make_detector, self._detector_ready, self._detector_failed)
+        self._detecting_since: float | None = None
+        self._last_detection: tuple[Frame, Detections] | None = None
+        self._last_detect_s = 0.0
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._detect, name="inference", daemon=True),
+            threading.Thread(target=self._watch, name="watch-dog", daemon=True),
+            self._loader.thread,
+        ]
+        self.statistics = Statistics()
+
+    # ------------------------------------------------------------------------------ for whoever watches
+
+    def subscribe(
+        self,
+        on_result: Callable[[LiveResult], None] | None = None,
+        on_state: Callable[[State], None] | None = None,
+        on_error: Callable[[RfappError], None] | None = None,
+    ) -> Callable[[], None]:
+        """Be told of results, states and errors that do not end anything. Returns a function that ends it."""
+        subscriber = _Subscriber(on_result, on_state, on_error)
+        with self._lock:
+            self._subscribers += (subscriber,)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._subscribers = tuple(s for s in self._subscribers if s is not subscriber)
+
+        return unsubscribe
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @property
+    def generation(self) -> int:
+        """Results of a smaller generation are of a source or a place that was left."""
+        return self._generation
+
+    @property
+    def loading(self) -> str | None:
+        """The model that is being loaded beside the running one, or None."""
+        return self._loader.loading
+
+    @property
+    def detector(self) -> DetectorTitle | None:
+        """What finds the faces just now; None before the first model is ready."""
+        return self._title
+
+    # ------------------------------------------------------------------------------ commands
+
+    def start(self) -> None:
+        """Start the threads and open the source that was given."""
+        for thread in self._threads:
+            thread.start()
+        if self._source is not None:
+            self.open(self._source)
+
+    def open(self, source: str | MakeSource, *, title: str | None = None) -> None:
+        """Leave the present source and open another one."""
+        with self._lock:
+            self._source = source
+            self._leave()
+            self._start_capture(title or (source if isinstance(source, str) else mark("source")))
+            self._want_detector()
+
+    def pause(self) -> None:
+        """Hold the picture."""
+        with self._lock:
+            if self._capture is not None:
+                self._capture.pause()
+
+    def resume(self) -> None:
+        """Go on; from the start when the end was reached."""
+        with self._lock:
+            if self._capture is None:
+                if self._source is not None:
+                    self.open(self._source)
+            elif isinstance(self._state, Failed):
+                self.open(self._source or "")
+            elif isinstance(self._state, Ended):
+                self._capture.resume()
+                if self._state.info.seekable:
+                    self.seek(0.0)
+                else:
+                    self.open(self._source or "")
+            else:
+                self._capture.resume()
+
+    def seek(self, time_s: float) -> None:
+        """Go to *time_s* on the source's clock; nothing happens where the source can't."""
+        with self._lock:
+            info = None if self._capture is None else self._capture.info
+            if self._capture is not None and info is not None and info.seekable:
+                self._generation += 1
+                self._frames.clear()
+                self._capture.seek(time_s, self._generation)
+
+    def apply(self, settings: Settings) -> None:
+        """Use *settings* from the next frame on. While the picture stands still it is detected again."""
+        with self._lock:
+            before, self._settings = self._settings, settings
+            capture = self._capture
+            if capture is not None:
+                capture.set_loop(settings.source.loop)
+                self._want_detector()
+                if capture.info is not None and capture.info.live and _reopens(before.source, settings.source):
+                    self.open(self._source or "")
+            if before.detector != settings.detector:
+                self._detect_again()
+
+    def stop(self) -> None:
+        """Leave the source; models stay loaded."""
+        with self._lock:
+            self._leave()
+            self._tell_state(Idle())
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """End all threads, waiting up to *timeout* seconds. False when one hangs in a driver and is left behind."""
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            capture = self._capture
+            self._leave()
+            self._subscribers = ()
+        self._closing.set()
+        self._detector_there.set()
+        self._frames.close()
+        self._loader.close()
+        threads = [*self._threads, *([capture.thread] if capture is not None else [])]
+        for thread in threads:
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        hanging = [thread.name for thread in threads if thread.is_alive()]
+        if hanging:
+            log.warning("left behind: %s", ", ".join(hanging))
+        elif self._detector is not None:
+            self._detector.close()
+        return not hanging
+
+    # ------------------------------------------------------------------------------ the source
+
+    def _leave(self) -> None:
+        self._generation += 1
+        if self._capture is not None:
+            self._capture.close()
+            self._capture = None
+        self._frames.clear()
+        self._last_frame = self._repeat = self._stalled = None
+        self._last_detection = None
+
+    def _start_capture(self, title: str, *, after: RfappError | None = None, paused: bool = False) -> None:
+        source, settings = self._source, self._settings.source
+        make = (lambda: open_source(source, settings)) if isinstance(source, str) else source
+        if make is None:
+            return
+        self._capture = Capture(
+            make,
+            title,
+            CaptureEvents(self._captured, self._capture_state, self._capture_problem),
+            generation=self._generation,
+            loop=settings.loop,
+            paused=paused,
+            after=after,
+        )
+        self._capture.start()
+
+    def _captured(self, capture: Capture, frame: Frame) -> None:
+        """On the capture thread."""
+        with self._lock:
+            if capture is not self._capture or frame.generation != self._generation:
+                return
+            self._last_frame = frame
+            if self._stalled is not None and capture.info is not None:
+                self._stalled = None
+                self._tell_state(Running(capture.info))
+        self.statistics.frame_captured(frame)
+        replaced = self._frames.put(frame)
+        if replaced is not None and replaced is not self._repeat:
+            self.statistics.frame_dropped(replaced)
+        since = self._detecting_since
+        slow = self._last_detect_s > SLOW_S or (since is not None and frame.captured_at - since > SLOW_S)
+        if self._detector is None or slow or self._last_detection is None:
+            self._tell_result(self._unfinished(frame))
+
+    def _unfinished(self, frame: Frame) -> LiveResult:
+        """*frame* with the faces of an earlier one, for while its own are not found yet."""
+        last = self._last_detection
+        return LiveResult(
+            frame=frame,
+            picture=screen_picture(frame.image),
+            detections=None if last is None else last[1],
+            fresh=False,
+            age_s=0.0 if last is None else max(0.0, frame.captured_at - last[0].captured_at),
+            detector=self._title,
+        )
+
+    def _capture_state(self, capture: Capture, state: State) -> None:
+        with self._lock:
+            if capture is self._capture:
+                self._stalled = None
+                self._tell_state(state)
+
+    def _capture_problem(self, capture: Capture, error: RfappError) -> None:
+        if capture is self._capture:
+            self._tell_error(error)
+
+    def _watch(self) -> None:
+        """Watch for drivers that hang: tell it, then give their thread up and open the source again."""
+        while not self._closing.wait(0.25):
+            with self._lock:
+                capture = self._capture
+                if capture is None:
+                    continue
+                doing, since = capture.busy
+                seconds = time.perf_counter() - since
+                live = capture.info is None or capture.info.live
+                title = capture.info.title if capture.info is not None else str(self._source)
+                if not live or not doing:
+                    continue
+                if seconds > (ABANDONED_S if doing == "read" else OPENING_S):
+                    log.warning("giving up thread %s: it hangs in %s", capture.thread.name, doing)
+                    error = _silent(title)
+                    capture.close()
+                    self._start_capture(title, after=error, paused=isinstance(self._state, Paused))
+                elif doing == "read" and seconds > STALLED_S and self._stalled is None:
+                    self._stalled = _silent(title)
+                    self._tell_state(Opening(title, self._stalled))
+
+    # ------------------------------------------------------------------------------ the detector
+
+    def _want_detector(self) -> None:
+        settings = self._settings.detector
+        if not same_network(self._detector_for, settings):
+            self._detector_for = settings
+            frame = self._last_frame
+            width, height = (640, 480) if frame is None else (frame.width, frame.height)
+            self._loader.wish(settings, width, height)
+
+    def _detector_ready(self, settings: DetectorSettings, detector: FaceDetector) -> None:
+        """On the loader's thread."""
+        with self._lock:
+            if self._closing.is_set() or not same_network(self._detector_for, settings):
+                detector.close()  # meanwhile another one was asked for
+                return
+            self._new_detector = (settings, detector)
+            self._detector_there.set()
+            self._detect_again()
+        for note in detector.notes:
+            log.info("%s", note)
+
+    def _detector_failed(self, settings: DetectorSettings, error: RfappError) -> None:
+        with self._lock:
+            if same_network(self._detector_for, settings):
+                self._detector_for = None  # so that asking for it again tries again
+        self._tell_error(error)
+
+    def _detect_again(self) -> None:
+        """Detect the picture that stands still once more: something about the detector has changed."""
+        with self._lock:
+            frame = self._last_frame
+            if frame is not None and isinstance(self._state, Paused | Ended):
+                self._repeat = replace(frame, generation=self._generation, captured_at=time.perf_counter())
+                self._frames.put(self._repeat)
+
+    def _detect(self) -> None:
+        """The inference thread."""
+        while not self._closing.is_set():
+            self._detector_there.wait()
+            frame = self._frames.take()
+            if frame is None:
+                continue
+            self._take_new_detector()
+            if self._detector is None:
+                continue
+            try:
+                self._detect_one(self._detector, frame)
+            except RfappError as error:
+                self._engine_failed(error)
+            except Exception as error:
+                log.exception("detection")
+                self._engine_failed(EngineFailed(mark("Detection failed: {error}"), error=error))
+
+    def _detect_one(self, detector: FaceDetector, frame: Frame) -> None:
+        settings = self._settings.detector
+        repeated = frame is self._repeat
+        started = time.perf_counter()
+        self._detecting_since = started
+        detections = detector(
+            frame.image, score=settings.score, nms=settings.nms, size=settings.size, min_face=settings.min_face
+        )
+        seconds = time.perf_counter() - started
+        picture = screen_picture(frame.image)
+        with self._lock:
+            self._detecting_since = None
+            self._last_detect_s = seconds
+            if frame.generation != self._generation:
+                return
+            self._last_detection = (frame, detections)
+            newest = self._last_frame
+        if not repeated:
+            self.statistics.frame_detected(frame, seconds)
+        if seconds > SLOW_S and newest is not None and newest.index > frame.index and not repeated:
+            # Newer frames were shown meanwhile; going back to this one would make the picture jump.
+            self._tell_result(self._unfinished(newest))
+            return
+        self._tell_result(
+            LiveResult(frame, picture, detections, True, 0.0, seconds, repeated=repeated, detector=self._title)
+        )
+
+    def _take_new_detector(self) -> None:
+        with self._lock:
+            if self._new_detector is None:
+                return
+            old = self._detector
+            _, self._detector = self._new_detector
+            self._new_detector = None
+            self._last_detect_s = 0.0
+            detector = self._detector
+            self._title = DetectorTitle(detector.model, detector.engine, detector.device_title, detector.precision)
+        if old is not None:
+            old.close()
+
+    def _engine_failed(self, error: RfappError) -> None:
+        with self._lock:
+            self._detecting_since = None
+            if self._capture is not None:
+                self._capture.close()
+                self._capture = None
+            self._detector, self._detector_for, self._title = None, None, None
+            self._detector_there.clear()
+            self._tell_state(Failed(error))
+
+    # ------------------------------------------------------------------------------ telling
+
+    def _tell_result(self, result: LiveResult) -> None:
+        if result.frame.generation == self._generation:
+            self._call([(s.on_result, result) for s in self._subscribers])
+
+    def _tell_state(self, state: State) -> None:
+        self._state = state
+        self._call([(s.on_state, state) for s in self._subscribers])
+
+    def _tell_error(self, error: RfappError) -> None:
+        self._call([(s.on_error, error) for s in self._subscribers])
+
+    def _call(self, calls: Sequence[tuple[Callable[[Any], None] | None, Any]]) -> None:
+        for callback, value in calls:
+            if callback is None:
+                continue
+            try:
+                callback(value)
+            except Exception as error:
+                log.exception("a subscriber failed")
+                if not isinstance(value, Failed):
+                    self._tell_state(Failed(RfappError(mark("A part of the program failed: {error}"), error=error)))
+
+
+def screen_picture(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """*image* (uint8 BGR) as uint8 BGRA, no longer than a screen: the form that Qt paints fastest."""
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    if longest > SCREEN_PX:
+        size = (max(1, round(width * SCREEN_PX / longest)), max(1, round(height * SCREEN_PX / longest)))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2BGRA), np.uint8)
+
+
+def _reopens(before: SourceSettings, after: SourceSettings) -> bool:
+    """Whether a camera has to be opened again: its size, rate and driver are asked for at opening."""
+    return replace(before, loop=after.loop, picture_seconds=after.picture_seconds) != after
+
+
+def _silent(title: str) -> CameraFailed:
+    return CameraFailed(
+        mark("“{title}” delivers no pictures."),
+        mark("Check its cable, or close other programs that use it."),
+        title=title,
+    )
