@@ -49,12 +49,12 @@ class Prepared:
 def prepare(image: ByteImage, size: Size, config: ModelConfig) -> Prepared:
     """Scale the long side of *image* to *size*, and fill up right and bottom with the network's mean colour."""
     height, width = image.shape[:2]
-    scaled = image
+    scaled: ByteImage = image
     if size != "original" and max(height, width) != size:
         factor = size / max(height, width)
         # A strip of one pixel keeps one pixel.
         wanted = max(1, round(width * factor)), max(1, round(height * factor))
-        scaled = cv2.resize(image, wanted, interpolation=cv2.INTER_LINEAR)
+        scaled = cv2.resize(image, wanted, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
     rows, columns = scaled.shape[:2]
     padded = ceil(rows / STRIDE) * STRIDE, ceil(columns / STRIDE) * STRIDE
     if padded != (rows, columns):
@@ -111,10 +111,12 @@ class FaceDetector:
     two boxes may overlap; both can be given with each call, too. The other arguments are those of
     :class:`rfapp.settings.DetectorSettings`. May be called from several threads; one picture is worked on at a time.
 
-    ``notes`` are sentences about what runs otherwise than asked for, and why. Raises RfappError.
+    ``model`` is the model's name and ``weights`` all that is known of it; ``engine``, ``device``, ``device_title`` and
+    ``precision`` tell what runs it, and ``notes`` are sentences about what runs otherwise than asked for, and why.
+    Raises RfappError.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         model: str | Path | Model = "mobilenet0.25",
         engine: str = "auto",
@@ -155,12 +157,12 @@ class FaceDetector:
         if _engine_key(new) != _engine_key(self.settings):
             return FaceDetector.from_settings(new)
         twin = FaceDetector.__new__(FaceDetector)
-        twin._set(new, self.model, self._running())
+        twin._set(new, self.weights, self._running())
         return twin
 
     def _set(self, settings: DetectorSettings, model: Model, shared: _Shared) -> None:
         self.settings = settings
-        self.model = model
+        self.model, self.weights = model.name, model
         self._shared: _Shared | None = shared.join()
         engine = shared.engine
         self.engine, self.device, self.device_title = engine.name, engine.device, engine.device_title
@@ -217,11 +219,11 @@ class FaceDetector:
         def run(group: list[tuple[int, Prepared]]) -> None:
             found = shared.candidates([item.image for _, item in group], settings.score)
             for (index, item), rows in zip(group, found, strict=True):
-                results[index] = decode(rows, item, self.model.config, settings)
+                results[index] = decode(rows, item, self.weights.config, settings)
             group.clear()
 
         for index, image in enumerate(images):
-            item = prepare(image, settings.size, self.model.config)
+            item = prepare(image, settings.size, self.weights.config)
             group = waiting.setdefault(item.image.shape, [])
             group.append((index, item))
             if len(group) >= shared.engine.batch:

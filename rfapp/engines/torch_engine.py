@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -23,6 +24,8 @@ from rfapp.weights import checkpoints
 from rfapp.weights.manifest import Model
 
 log = logging.getLogger(__name__)
+
+IndexArray = npt.NDArray[np.int64]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # What torch itself would use: the physical cores, or OMP_NUM_THREADS. Read before anything changes it.
@@ -37,14 +40,14 @@ def cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 by itself (x86: AVX512-BF16 or AMX; ARM: BF16)."""
     if platform.machine().lower() in ("arm64", "aarch64"):
         check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-        return bool(check is not None and torch.backends.mkldnn.is_available() and check())
+        return bool(check is not None and torch.backends.mkldnn.is_available() and check())  # type: ignore[no-untyped-call]
     checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(bool(check()) for check in checks if check is not None)
 
 
 def cuda_problem() -> str:
     """Why torch can't use the first NVIDIA graphics card, as a sentence, or "" when it can."""
-    if not torch.backends.cuda.is_built():
+    if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         return mark("This torch was built without CUDA.")
     if not torch.cuda.is_available():
         return mark("torch finds no usable NVIDIA graphics card: the driver is missing or too old.")
@@ -193,12 +196,12 @@ class TorchEngine(Engine):
         else:
             table = _top_rows(network(frames.to(self._device)), network.anchors, _ROWS).cpu()
         limit = _logit(score)
-        best = table.numpy()
+        best: FloatArray = table.numpy()
         if best.shape[1] == _ROWS and bool((best[:, -1, 0] > limit).any()):
             # More faces than the table holds (a stadium at full size): fetch every row of these pictures.
             levels = network(frames.to(self._device))
-            best = _top_rows(levels, network.anchors, sum(level.shape[1] for level in levels) * network.anchors)
-            best = best.cpu().numpy()
+            count = sum(level.shape[1] for level in levels) * network.anchors
+            best = _top_rows(levels, network.anchors, count).cpu().numpy()
         results = []
         for rows in best:
             kept = rows[rows[:, 0] > limit]
@@ -242,7 +245,7 @@ class _CudaGraph:
     def __init__(self, network: InferenceNetwork, shape: tuple[int, ...], device: torch.device) -> None:
         self._host = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         self._frames = torch.zeros(shape, dtype=torch.uint8, device=device)
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(self._stream):
             for _ in range(3):  # lets cuDNN choose its kernels and the allocator settle before recording
@@ -282,7 +285,7 @@ def _stacked(images: Sequence[ByteImage]) -> Tensor:
     return torch.from_numpy(np.stack(images))
 
 
-def _rows_of(level: FloatArray, cells: np.ndarray, which: np.ndarray, anchors: int) -> FloatArray:  # type: ignore[type-arg]
+def _rows_of(level: FloatArray, cells: IndexArray, which: IndexArray, anchors: int) -> FloatArray:
     """float32 K×15: logit, 4 box deltas, 10 landmark deltas of anchor *which* in each of *cells*."""
     rows = np.empty((len(cells), 15), np.float32)
     rows[:, 0] = level[cells, which]
@@ -313,7 +316,7 @@ def _top_rows(levels: Sequence[Tensor], anchors: int, count: int) -> Tensor:
     )
 
 
-def _candidates(rows: FloatArray, priors: np.ndarray) -> Candidates:  # type: ignore[type-arg]
+def _candidates(rows: FloatArray, priors: IndexArray) -> Candidates:
     # The exponential of a large negative logit underflows to 0, which is right.
     with np.errstate(over="ignore", under="ignore"):
         scores = np.float32(1) / (np.float32(1) + np.exp(-rows[:, 0]))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rfapp.models.config import ModelConfig
+from rfapp.models.layers import Head
 from rfapp.models.retinaface import RetinaFace
 
 
@@ -33,14 +34,14 @@ def fold_batch_norm(module: nn.Module) -> None:
         before = child
 
 
-def _joined_head(class_head: nn.Conv2d, box_head: nn.Conv2d, landmark_head: nn.Conv2d, anchors: int) -> nn.Conv2d:
+def _joined_head(class_head: nn.Conv2d, box_head: nn.Conv2d, landmark_head: nn.Conv2d, *, anchors: int) -> nn.Conv2d:
     """One 1×1 convolution for the three heads of a level.
 
     Of the two class scores only the difference counts: softmax's face column is sigmoid(face − background).
     Channels: A face logits, A·4 box deltas, A·10 landmark deltas.
     """
-    weight = class_head.weight.double().unflatten(0, (anchors, 2))
-    bias = cast(Tensor, class_head.bias).double().unflatten(0, (anchors, 2))
+    weight = class_head.weight.double().view(anchors, 2, -1, 1, 1)
+    bias = cast(Tensor, class_head.bias).double().view(anchors, 2)
     joined = nn.Conv2d(class_head.in_channels, anchors * 15, kernel_size=1)
     weights = [(weight[:, 1] - weight[:, 0]).float(), box_head.weight, landmark_head.weight]
     biases = [(bias[:, 1] - bias[:, 0]).float(), cast(Tensor, box_head.bias), cast(Tensor, landmark_head.bias)]
@@ -66,13 +67,13 @@ class InferenceNetwork(nn.Module):
         fold_batch_norm(network)
         self.network = network
         self.heads = nn.ModuleList(
-            _joined_head(classes.conv1x1, boxes.conv1x1, landmarks.conv1x1, self.anchors)
-            for classes, boxes, landmarks in zip(network.ClassHead, network.BboxHead, network.LandmarkHead, strict=True)
+            _joined_head(*(cast(Head, head).conv1x1 for head in heads), anchors=self.anchors)
+            for heads in zip(network.ClassHead, network.BboxHead, network.LandmarkHead, strict=True)
         )
         del network.ClassHead, network.BboxHead, network.LandmarkHead
         self.flip = config.channel_order == "RGB"
         self.register_buffer("means", torch.tensor(config.means).view(1, 3, 1, 1))
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.network.to(dtype)
         self.heads.to(head_dtype)
 

@@ -132,7 +132,7 @@ class MobileNetV1(nn.Module):
         return cast(Tensor, self.fc(self.avg(x).flatten(1)))
 
 
-class _Head(nn.Module):
+class Head(nn.Module):
     """A 1×1 convolution that tells *values* numbers for each of *num_anchors* priors of a cell.
 
     (B, C, H, W) → (B, H·W·num_anchors, values), the anchor running fastest.
@@ -149,19 +149,19 @@ class _Head(nn.Module):
         return cast(Tensor, self.conv1x1(x)).permute(0, 2, 3, 1).reshape(x.shape[0], -1, self.values)
 
 
-class ClassHead(_Head):
+class ClassHead(Head):
     """Raw scores of background and face."""
 
     values = 2
 
 
-class BboxHead(_Head):
+class BboxHead(Head):
     """Deltas of centre x, centre y, width, height."""
 
     values = 4
 
 
-class LandmarkHead(_Head):
+class LandmarkHead(Head):
     """Deltas of five points, x before y."""
 
     values = 10

@@ -67,10 +67,7 @@ def find(name_or_path: str | Path) -> Model:
 
 def verify(model: Model) -> None:
     """Make sure that *model*'s file is there and has not changed. Raises WeightsMissing or WeightsAltered."""
-    if model.shipped:
-        hint = mark("Install rfapp again.")
-    else:
-        hint = mark("Import it again with “rfapp weights import”.")
+    hint = mark("Install rfapp again.") if model.shipped else mark("Import it again with “rfapp weights import”.")
     try:
         size = model.path.stat().st_size
         if model.sha256 and model.bytes and size != model.bytes:

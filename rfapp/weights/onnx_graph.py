@@ -33,7 +33,7 @@ def state_from_onnx(content: bytes, file: Path) -> tuple[dict[str, Tensor], Mode
         raise EngineMissing(
             mark("To read ONNX files, the library onnx is needed."), mark("Install it with “pip install onnx”.")
         ) from error
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # onnx brings it
 
     try:
         graph = onnx.load_from_string(content).graph
@@ -71,7 +71,7 @@ def _state(graph: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> tuple[dict[st
     alias = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
     state: dict[str, Tensor] = {}
     convolutions: list[tuple[str, str]] = []
-    slopes = set()
+    slopes: set[float] = set()
     for node in graph.node:
         if node.op_type == "LeakyRelu":
             slopes.update(round(attribute.f, 6) for attribute in node.attribute if attribute.name == "alpha")
