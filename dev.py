@@ -111,7 +111,12 @@ def say(text: str) -> None:
 def tail(text: str, lines: int = 15) -> str:
     """The last *lines* of what a program said, without what tells nothing about why it failed."""
     noise = ("WARNING: Location '", "WARNING: Running pip as", "[notice]")
-    kept = [line.rstrip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith(noise)]
+    kept: list[str] = []
+    for line in text.splitlines():
+        if "WARNING: Retrying" in line and kept and "WARNING: Retrying" in kept[-1]:
+            kept.pop()  # the last try tells as much as all of them
+        if line.strip() and not line.lstrip().startswith(noise):
+            kept.append(line.rstrip())
     return "\n".join("    " + line for line in kept[-lines:])
 
 
@@ -151,7 +156,7 @@ def quietly(command: list[str]) -> tuple[int, str]:
         return child.returncode, output.read().decode("utf-8", "replace")
 
 
-def step(title: str, *attempts: list[list[str]]) -> None:
+def step(title: str, *attempts: list[list[str]], hint: str = "") -> None:
     """Run the commands of the first of *attempts* that succeeds; Stop, with the end of the output, when none does."""
     began = time.monotonic()
     room, back = (" " * 8, "\b" * 8) if sys.stderr.isatty() else ("", "")
@@ -168,7 +173,8 @@ def step(title: str, *attempts: list[list[str]]) -> None:
     say(" failed")
     raise Stop(
         f"The step “{title}” failed:\n{tail(said)}\n"
-        "Run the same command again when that is mended: it goes on from this step."
+        + (hint + "\n" if hint else "")
+        + "Run the same command again when that is mended: it goes on from this step."
     )
 
 
@@ -247,9 +253,9 @@ def prepare_system(window: bool) -> None:
     if packages and shutil.which("apt-get"):
         install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
         if os.geteuid() != 0:
-            lacking = ["libraries that Qt needs"] * bool(missing) + ["Python's venv module"] * lacks_venv
+            wants = ["libraries that Qt needs"] * bool(missing) + ["Python's venv module"] * lacks_venv
             raise Stop(
-                f"This system lacks {' and '.join(lacking)}; install them with this command, "
+                f"This system lacks {' and '.join(wants)}; install them with this command, "
                 f"then run dev.py again:\n    sudo apt-get install {' '.join(packages)}"
             )
         step(f"install system packages {' '.join(packages)}", [["apt-get", "update"], install])
@@ -332,6 +338,7 @@ def install_torch() -> None:
             "install PyTorch for the processor",
             [pip("--no-deps", cpu)],  # a mirror or folder in the user's own pip configuration
             [pip("--no-deps", "--index-url", CPU_INDEX, cpu)],
+            hint=f"{cpu} comes from {CPU_INDEX}, or from any index or folder that your pip is configured to look in.",
         )
 
 
