@@ -196,12 +196,12 @@ class Video(Source):
                 for packet in self._container.demux(self._stream):
                     if self._closed.is_set():
                         return
-                    if packet.size:
-                        self._packets += 1
+                    # The empty packet at the end only asks the decoder for what it still holds.
+                    self._packets += packet.size > 0
                     try:
                         frames = packet.decode()
                     except av.error.FFmpegError:
-                        self._bad += 1
+                        self._bad += packet.size > 0
                         continue
                     failures = 0
                     yield from frames
@@ -274,7 +274,7 @@ class Video(Source):
         Returns the time of the first frame met on the way.
         """
         self._last_s = 0.0
-        half_tick = float(self._tick) / 2
+        near = min(float(self._tick) / 2, 0.0005)  # times written to a millisecond find their frame
         first: float | None = None
         last: av.VideoFrame | None = None
         seconds = 0.0
@@ -282,7 +282,7 @@ class Video(Source):
             seconds = self._time(decoded)
             first = seconds if first is None else first
             last = decoded
-            if seconds >= target - half_tick:
+            if seconds >= target - near:
                 break
         self._pending = None
         if last is not None:
@@ -316,8 +316,12 @@ def _stated_length(container: av.container.InputContainer) -> float | None:
     if own is None:
         own = _clock(stream.metadata.get("DURATION", ""))
     if own is not None and whole is not None:
-        return min(own, whole)  # an edit list may cut the stream
-    return own if own is not None or len(container.streams) > 1 else whole
+        length: float | None = min(own, whole)  # an edit list may cut the stream
+    else:
+        length = own if own is not None or len(container.streams) > 1 else whole
+    if length is not None and "matroska" in container.format.name and stream.start_time and stream.time_base:
+        length -= float(stream.start_time * stream.time_base)  # Matroska counts from 0, not from the first frame
+    return length
 
 
 def _clock(text: str) -> float | None:
