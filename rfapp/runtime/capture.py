@@ -195,8 +195,10 @@ class Capture:
                     ended = self._at_end(source, info, clock, None)
                     continue
                 self._was_running = True
-            if not info.live and not show_one and self._wait_for_command(seen, clock.seconds_until(pending.time_s)):
-                continue
+            if not info.live:
+                early_s = clock.seconds_until(pending.time_s)
+                if not show_one and self._wait_for_command(seen, early_s):
+                    continue
             frame, pending = pending, None
             self._deliver(frame, info)
 
