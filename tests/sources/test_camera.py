@@ -11,6 +11,7 @@ import cv2
 import pytest
 
 from rfapp.errors import CameraBlack, CameraFailed, CameraLost, CameraNotFound
+from rfapp.frames import Frame
 from rfapp.settings import SourceSettings
 from rfapp.sources import camera as camera_module
 from rfapp.sources import cameras as cameras_module
@@ -23,6 +24,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera_module, "FIRST_PICTURE_S", 0.2)
     monkeypatch.setattr(camera_module, "MEASURE_S", 0.1)
     monkeypatch.setattr(camera_module, "CLOSE_S", 0.2)
+
+
+def read_times(source: CameraSource, times: int) -> list[Frame | None]:
+    return [source.read() for _ in range(times)]
 
 
 def test_twins_are_numbered_and_the_order_is_that_of_the_numbers(driver) -> None:
@@ -159,7 +164,7 @@ def test_damaged_pictures_are_passed_over(driver) -> None:
     driver.scripts["Front"] = [*["picture"] * 30, "fail", "damaged", "fail", "picture"]
     with driver.source() as source:
         source.open()
-        frames = [source.read() for _ in range(60)]
+        frames = read_times(source, 60)
     assert all(frames)
     assert [frame.index for frame in frames] == list(range(60))
 
@@ -170,8 +175,7 @@ def test_pulled_and_plugged_in_again_under_another_number(driver) -> None:
     assert source.read() is not None
     driver.unplug(0)
     with pytest.raises(CameraLost, match="“Front” is gone"):
-        for _ in range(3):
-            source.read()
+        read_times(source, 3)
     source.close()
     assert driver.in_use == 0
     with pytest.raises(CameraNotFound):
@@ -246,8 +250,7 @@ def test_time_out_counts_as_lost_at_once(driver, monkeypatch: pytest.MonkeyPatch
     threading.Timer(0.4, driver.thaw.set).start()
     began = time.monotonic()
     with pytest.raises(CameraLost):
-        for _ in range(100):
-            source.read()
+        read_times(source, 100)
     assert time.monotonic() - began < 2
     source.close()
 
