@@ -126,6 +126,11 @@ def test_what_the_requirements_require_is_pinned_too():
     assert len(seen) > len(wanted())
 
 
+def test_pre_commit_uses_the_pinned_ruff():
+    text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert f"rev: v{str(pins()['ruff'].specifier).removeprefix('==')}\n" in text
+
+
 # ---------------------------------------------------------------------------------------------- the system
 
 
