@@ -179,7 +179,8 @@ class Number(Control):
         if about.unit:
             self._box.setSuffix(f" {about.unit}")
         self._add(self._box, label, 0 if slider else 1)
-        self._box.setMinimumWidth(86)
+        if slider:
+            self._box.setFixedWidth(90)  # so that all sliders end in one line
         self._box.valueChanged.connect(self._typed)
 
     def value(self) -> float | int:

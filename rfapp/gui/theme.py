@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QObject, QSize, Qt, Signal
+from PySide6.QtCore import QByteArray, QObject, QSize, Qt, QTemporaryDir, Signal
 from PySide6.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication
@@ -70,6 +71,7 @@ class Theme(QObject):
         super().__init__(application)
         self._application = application
         self._wanted = "system"
+        self._marks = QTemporaryDir()
         self.colours = LIGHT
         application.setStyle("Fusion")
         application.styleHints().colorSchemeChanged.connect(self._follow)
@@ -85,17 +87,22 @@ class Theme(QObject):
         system = self._application.styleHints().colorScheme() == Qt.ColorScheme.Dark
         self.colours = DARK if self._wanted == "dark" or (self._wanted == "system" and system) else LIGHT
         self._application.setPalette(_palette(self.colours))
-        self._application.setStyleSheet(_style_sheet(self.colours))
+        self._application.setStyleSheet(_style_sheet(self.colours, self._draw_marks()))
         self.changed.emit()
 
-    def icon(self, name: str, *, on_accent: bool = False) -> QIcon:
+    def _draw_marks(self) -> Path:
+        """Arrows and ticks in today's colours, as the files that a style sheet asks for."""
+        folder = Path(self._marks.path())
+        marks = {"down": self.colours.muted, "up": self.colours.muted, "check": self.colours.on_accent}
+        for name, colour in marks.items():
+            for pixels, suffix in ((12, ""), (24, "@2x")):
+                _pixmap(name, colour, pixels).save(str(folder / f"{name}-{colour[1:]}{suffix}.png"))
+        return folder
+
+    def icon(self, name: str) -> QIcon:
         """The icon *name* of ``resources/icons`` in the colour of text."""
-        colours = self.colours
         icon = QIcon()
-        shades = {
-            QIcon.Mode.Normal: colours.on_accent if on_accent else colours.text,
-            QIcon.Mode.Disabled: colours.border,
-        }
+        shades = {QIcon.Mode.Normal: self.colours.text, QIcon.Mode.Disabled: self.colours.border}
         for mode, colour in shades.items():
             for pixels in (16, 20, 24, 32, 48, 64, 96):
                 icon.addPixmap(_pixmap(name, colour, pixels), mode)
@@ -152,7 +159,9 @@ def _palette(colours: Colours) -> QPalette:
     return palette
 
 
-def _style_sheet(c: Colours) -> str:
+def _style_sheet(c: Colours, marks: Path) -> str:
+    down, up = f"{marks.as_posix()}/down-{c.muted[1:]}.png", f"{marks.as_posix()}/up-{c.muted[1:]}.png"
+    check = f"{marks.as_posix()}/check-{c.on_accent[1:]}.png"
     return f"""
 QToolTip {{ background: {c.raised}; color: {c.text}; border: 1px solid {c.border}; padding: 5px 7px; }}
 QWidget#toolbar {{ background: {c.panel}; border-bottom: 1px solid {c.border}; }}
@@ -173,13 +182,36 @@ QToolButton:focus {{ border-color: {c.accent}; }}
 QToolButton#source {{ background: {c.raised}; border-color: {c.border}; padding: 5px 10px; }}
 QToolButton#source:hover {{ background: {c.hover}; }}
 QToolButton::menu-indicator {{ image: none; }}
-QToolButton#fold {{ color: {c.muted}; font-weight: 600; text-align: left; padding: 4px 2px; }}
+QToolButton#fold {{ color: {c.muted}; font-weight: 600; padding: 4px 6px 4px 0; margin-left: -5px; }}
 QPushButton {{ background: {c.raised}; border: 1px solid {c.border}; border-radius: 6px; padding: 7px 14px; }}
 QPushButton:hover {{ background: {c.hover}; }}
 QPushButton:focus {{ border-color: {c.accent}; }}
 QPushButton:disabled {{ color: {c.muted}; }}
 QPushButton#primary {{ background: {c.accent}; color: {c.on_accent}; border-color: {c.accent}; font-weight: 600; }}
 QPushButton#primary:focus {{ border: 2px solid {c.text}; padding: 6px 13px; }}
+QComboBox, QSpinBox, QDoubleSpinBox {{ background: {c.raised}; border: 1px solid {c.border}; border-radius: 6px;
+  padding: 3px 8px; min-height: 20px; selection-background-color: {c.accent};
+  selection-color: {c.on_accent}; }}
+QComboBox:hover, QSpinBox:hover, QDoubleSpinBox:hover {{ background: {c.hover}; }}
+QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border-color: {c.accent}; }}
+QComboBox QLineEdit {{ background: transparent; border: none; padding: 0; }}
+QComboBox::drop-down {{ border: none; width: 20px; }}
+QComboBox::down-arrow {{ image: url({down}); width: 12px; height: 12px; }}
+QComboBox QAbstractItemView {{ background: {c.panel}; border: 1px solid {c.border}; padding: 3px; outline: none; }}
+QSpinBox::up-button, QDoubleSpinBox::up-button {{ subcontrol-position: top right; border: none; width: 18px; }}
+QSpinBox::down-button, QDoubleSpinBox::down-button {{ subcontrol-position: bottom right; border: none; width: 18px; }}
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow {{ image: url({up}); width: 9px; height: 9px; }}
+QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {{ image: url({down}); width: 9px; height: 9px; }}
+QCheckBox {{ spacing: 9px; padding: 2px 0; }}
+QCheckBox::indicator {{ width: 16px; height: 16px; border: 1px solid {c.muted}; border-radius: 4px;
+  background: {c.panel}; }}
+QCheckBox::indicator:hover, QCheckBox::indicator:focus {{ border-color: {c.accent}; }}
+QCheckBox::indicator:checked {{ background: {c.accent}; border-color: {c.accent}; image: url({check}); }}
+QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {c.border}; }}
+QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: {c.accent}; }}
+QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; background: {c.accent};
+  border: none; }}
+QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ background: {c.text}; }}
 QMenu {{ background: {c.panel}; border: 1px solid {c.border}; padding: 5px; }}
 QMenu::item {{ padding: 6px 26px 6px 10px; border-radius: 5px; }}
 QMenu::item:selected {{ background: {c.accent}; color: {c.on_accent}; }}

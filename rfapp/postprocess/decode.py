@@ -28,7 +28,7 @@ def decode_boxes(deltas: FloatArray, priors: FloatArray, variance: tuple[float, 
 
 def decode_landmarks(deltas: FloatArray, priors: FloatArray, variance: tuple[float, float]) -> FloatArray:
     """float32 K×5×2: x, y of each point in the unit of *priors*. *deltas* is K×10, x before y."""
-    points = deltas.reshape(len(deltas), -1, 2)
+    points = deltas.reshape(len(deltas), deltas.shape[1] // 2, 2)
     with np.errstate(over="ignore", invalid="ignore"):
         result: FloatArray = priors[:, None, :2] + points * np.float32(variance[0]) * priors[:, None, 2:]
     return result

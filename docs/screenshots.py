@@ -1,0 +1,148 @@
+"""Makes every picture in docs/images, from today's window and the built-in sample: ``python docs/screenshots.py``.
+
+Needs no screen. Give names (``live small``) to make only some.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp()  # today's defaults, not somebody's settings
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from PySide6.QtCore import QEventLoop, QPoint, QTimer  # noqa: E402
+from PySide6.QtGui import QPainter, QPixmap  # noqa: E402
+from PySide6.QtWidgets import QApplication  # noqa: E402
+
+from rfapp.detector import FaceDetector  # noqa: E402
+from rfapp.gui.app import undo_opencv_qt  # noqa: E402
+from rfapp.gui.theme import Theme  # noqa: E402
+from rfapp.gui.window import Window  # noqa: E402
+from rfapp.runtime import LivePipeline  # noqa: E402
+from rfapp.settings import DetectorSettings, Settings  # noqa: E402
+from rfapp.sources import Camera  # noqa: E402
+from rfapp.weights import known  # noqa: E402
+
+IMAGES = Path(__file__).resolve().parent / "images"
+
+
+class Studio:
+    """One window with a pipeline, ready to be photographed."""
+
+    def __init__(self, width: int = 1180, height: int = 720, theme: str = "light", *, hold_detector: bool = False):
+        self._release = threading.Event()
+        if not hold_detector:
+            self._release.set()
+        settings = Settings().changed(view_theme=theme)
+        self.pipeline = LivePipeline(None, settings, make_detector=self._make)
+        self.window = Window(
+            self.pipeline, THEME, models=tuple((name, name) for name in known()), remember=False
+        )
+        self.window.resize(width, height)
+        self.window.show()
+        self.pipeline.start()
+        wait(lambda: False, 0.3)
+
+    def _make(self, settings: DetectorSettings) -> FaceDetector:
+        self._release.wait(20)
+        return FaceDetector.from_settings(settings)
+
+    def play(self, address: str = "sample", seconds: float = 2.5) -> None:
+        self.window.open(address)
+        wait(lambda: self.pipeline.statistics.detected > 30, 20)
+        wait(lambda: False, seconds)
+
+    def shoot(self, name: str, *, with_menu: bool = False) -> None:
+        picture = self.window.grab()
+        if with_menu:
+            picture = self._with_menu(picture)
+        IMAGES.mkdir(exist_ok=True)
+        picture.save(str(IMAGES / f"{name}.png"))
+        print(f"docs/images/{name}.png")
+
+    def _with_menu(self, picture: QPixmap) -> QPixmap:
+        menu, picker = self.window.picker.menu(), self.window.picker
+        menu.popup(picker.mapToGlobal(QPoint(0, picker.height() + 2)))
+        wait(lambda: False, 0.2)
+        painter = QPainter(picture)
+        painter.drawPixmap(picker.mapTo(self.window, QPoint(0, picker.height() + 2)), menu.grab())
+        painter.end()
+        menu.hide()
+        return picture
+
+    def close(self) -> None:
+        self._release.set()
+        self.window.close()
+        self.pipeline.close(10)
+
+
+def wait(condition: Callable[[], object], seconds: float) -> None:
+    """Let the window run until *condition* holds, at most *seconds*."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        loop = QEventLoop()
+        QTimer.singleShot(30, loop.quit)
+        loop.exec()
+
+
+def live(studio: Studio) -> None:
+    studio.play()
+
+
+def empty(studio: Studio) -> None:
+    pass
+
+
+def loading(studio: Studio) -> None:
+    studio.window.open("sample")
+    wait(lambda: studio.window.view.result is not None, 10)
+    wait(lambda: False, 1.0)
+
+
+def error(studio: Studio) -> None:
+    studio.window.open("holiday/beach.mp4")
+    wait(lambda: False, 0.6)
+
+
+def cameras(studio: Studio) -> None:
+    finder = studio.window.finder
+    finder.look = lambda: None  # type: ignore[method-assign]
+    finder.found.emit([Camera("Integrated Camera", 0, 0, ""), Camera("USB Video", 2, 0, "")])
+    wait(lambda: False, 0.2)
+
+
+def settings_open(studio: Studio) -> None:
+    studio.window.pane.findChild(object, "fold").setChecked(True)
+    studio.play()
+
+
+SHOTS: dict[str, tuple[Callable[[Studio], None], dict[str, object]]] = {
+    "live": (live, {}),
+    "dark": (live, {"theme": "dark"}),
+    "empty": (empty, {}),
+    "empty-dark": (empty, {"theme": "dark"}),
+    "loading": (loading, {"hold_detector": True}),
+    "error": (error, {}),
+    "cameras": (cameras, {}),
+    "settings": (settings_open, {"height": 980}),
+    "small": (live, {"width": 480, "height": 640}),
+    "wide": (live, {"width": 2560, "height": 1300, "theme": "dark"}),
+}
+
+if __name__ == "__main__":
+    undo_opencv_qt()
+    application = QApplication(["rfapp"])
+    THEME = Theme(application)
+    for name in sys.argv[1:] or SHOTS:
+        act, options = SHOTS[name]
+        studio = Studio(**options)  # type: ignore[arg-type]
+        act(studio)
+        studio.shoot(name, with_menu=name == "cameras")
+        studio.close()
