@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from rfapp.engines.base import Candidates, Engine
-from rfapp.engines.torch_network import InferenceNetwork
+from rfapp.engines.torch_network import InferenceNetwork, use_onednn
 from rfapp.errors import DeviceMissing, EngineFailed
 from rfapp.frames import ByteImage, FloatArray
 from rfapp.text import mark
@@ -148,7 +148,9 @@ class TorchEngine(Engine):
         self.threads = threads or max(1, _CORES - 1)
         self.device_title = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else chosen.type.upper()
         self.batch = 1 if chosen.type == "cpu" else 8
-        network = InferenceNetwork(checkpoints.build(model), self._dtype, torch.float32)
+        network = InferenceNetwork(checkpoints.build(model), self._dtype)
+        if chosen.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+            use_onednn(network)
         with self._failures():
             self._network: InferenceNetwork | None = network.eval().to(chosen)
         self._graphs: OrderedDict[tuple[int, ...], _CudaGraph] = OrderedDict()
