@@ -1,0 +1,103 @@
+"""Boxes, landmarks and scores painted into a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rfapp.frames import ByteImage, Detections
+
+# BGR; the window paints with the same colours.
+BOX = (197, 224, 59)
+SHADOW = (20, 18, 11)
+TEXT = (28, 33, 4)
+#: Left eye, right eye, nose, left and right corner of the mouth, as seen in the picture.
+LANDMARKS = ((102, 209, 255), (255, 178, 92), (105, 140, 255), (251, 247, 244), (214, 128, 255))
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+#: Positions are handed to OpenCV in sixteenths of a pixel.
+_SHIFT = 4
+
+
+def draw(
+    image: ByteImage, faces: Detections, *, boxes: bool = True, landmarks: bool = True, scores: bool = True
+) -> ByteImage:
+    """A copy of *image* (uint8 BGR H×W×3) with *faces* painted in; lines and letters grow with the picture.
+
+    Overlapping faces are painted worst first, so that the best is whole.
+    """
+    result = image.copy()
+    line = line_width(image.shape[1], image.shape[0])
+    for row in reversed(range(len(faces))):
+        box = faces.boxes[row]
+        if not np.isfinite(box).all():
+            continue
+        if boxes:
+            _draw_box(result, box, line)
+        if landmarks and faces.landmarks is not None:
+            _draw_landmarks(result, faces.landmarks[row], box, line)
+    if scores:
+        for row in reversed(range(len(faces))):
+            if np.isfinite(faces.boxes[row]).all():
+                _draw_score(result, float(faces.scores[row]), faces.boxes[row], line)
+    return result
+
+
+def line_width(width: int, height: int) -> int:
+    """The width of a box's line in a picture of that size, in pixels."""
+    return max(1, round(max(width, height) / 550))
+
+
+def _draw_box(image: ByteImage, box: npt.NDArray[Any], line: int) -> None:
+    corners = tuple(_fixed(v) for v in _clipped(box, image))
+    first, second = corners[:2], corners[2:]
+    cv2.rectangle(image, first, second, SHADOW, line + max(1, line), cv2.LINE_AA, _SHIFT)
+    cv2.rectangle(image, first, second, BOX, line, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_landmarks(image: ByteImage, points: npt.NDArray[Any], box: npt.NDArray[Any], line: int) -> None:
+    if not np.isfinite(points).all():
+        return
+    face = max(float(box[2] - box[0]), float(box[3] - box[1]))
+    radius = min(max(face / 45, 1.0), line * 2.5)
+    edge = max(0.6, radius * 0.35)
+    for (x, y), colour in zip(points, LANDMARKS, strict=True):
+        if not (-radius <= x <= image.shape[1] + radius and -radius <= y <= image.shape[0] + radius):
+            continue
+        middle = _fixed(x), _fixed(y)
+        cv2.circle(image, middle, _fixed(radius + edge), SHADOW, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+        cv2.circle(image, middle, _fixed(radius), colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_score(image: ByteImage, score: float, box: npt.NDArray[Any], line: int) -> None:
+    text = f"{score:.2f}"
+    height, width = image.shape[:2]
+    scale = max(0.38, 0.26 * line)
+    weight = max(1, round(scale * 1.6))
+    (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, weight)
+    pad = max(2, round(text_height * 0.35))
+    label_width, label_height = text_width + 2 * pad, text_height + 2 * pad
+    left, top, right, bottom = (float(v) for v in _clipped(box, image))
+    if label_width > width or label_height > height or right - left < text_width / 2:
+        return  # the number would hide the face
+    x = round(min(max(left - line / 2, 0), width - label_width))
+    y = round(top - line / 2 - label_height)
+    if y < 0:  # no room above: below, or else in the box
+        y = round(bottom + line / 2)
+        if y + label_height > height:
+            y = round(top + line / 2)
+    y = min(max(y, 0), height - label_height)
+    image[y : y + label_height, x : x + label_width] = BOX
+    cv2.putText(image, text, (x + pad, y + pad + text_height), _FONT, scale, TEXT, weight, cv2.LINE_AA)
+
+
+def _clipped(box: npt.NDArray[Any], image: ByteImage) -> npt.NDArray[np.float64]:
+    limit = np.array([image.shape[1], image.shape[0]] * 2, np.float64) - 1
+    return np.asarray(np.clip(box.astype(np.float64), 0, limit))
+
+
+def _fixed(value: float) -> int:
+    return round(float(value) * (1 << _SHIFT))
