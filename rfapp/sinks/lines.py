@@ -1,0 +1,200 @@
+"""Results as lines of text: JSON Lines, or CSV."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from rfapp.errors import OutputError
+from rfapp.frames import Detections, Frame
+from rfapp.sources.kinds import is_picture
+from rfapp.text import mark
+
+FORMATS = ("jsonl", "csv")
+
+
+class LineSink(ABC):
+    """Writes a frame's results in one go, so that whoever reads along or stops us finds whole frames.
+
+    *file* is a binary stream; it is not closed here. Text is UTF-8; a name that is no text (Linux allows any bytes)
+    goes out as the bytes that it is, or in JSON escaped.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    @abstractmethod
+    def append(self, source: str, frame: Frame, faces: Detections) -> None:
+        """The *faces* of one *frame* of *source*."""
+
+    @abstractmethod
+    def fail(self, source: str, sentence: str) -> None:
+        """*source* failed; behind the frames that could be had."""
+
+    def _write(self, text: str) -> None:
+        try:
+            self._file.write(text.encode("utf-8", "surrogateescape"))
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                mark("The results can't be written: {reason}."), reason=error.strerror or str(error)
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._file.flush()
+
+
+class JsonLines(LineSink):
+    """A line of JSON per frame (``source, frame, time_s, width, height, faces``) and failure (``source, error``)."""
+
+    def append(self, source: str, frame: Frame, faces: Detections) -> None:
+        self._line(
+            {
+                "source": source,
+                "frame": frame.index,
+                "time_s": round(frame.time_s, 6),
+                "width": frame.width,
+                "height": frame.height,
+                **faces.to_dict(),
+            }
+        )
+
+    def fail(self, source: str, sentence: str) -> None:
+        self._line({"source": source, "error": sentence})
+
+    def _line(self, values: dict[str, Any]) -> None:
+        text = json.dumps(values, ensure_ascii=False)
+        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            text = json.dumps(values)
+        self._write(text + "\n")
+
+
+class Csv(LineSink):
+    """A line per face, with a heading; frames without faces and failed sources leave none."""
+
+    COLUMNS = (
+        *("source", "frame", "time_s", "face", "track", "x1", "y1", "x2", "y2", "score"),
+        *(f"l{axis}{point}" for point in range(1, 6) for axis in "xy"),
+    )
+
+    def __init__(self, file: BinaryIO, *, heading: bool = True) -> None:
+        super().__init__(file)
+        if heading:
+            self._rows([self.COLUMNS])
+
+    def append(self, source: str, frame: Frame, faces: Detections) -> None:
+        rows = []
+        for number, face in enumerate(faces.to_dict()["faces"]):
+            track = "" if face["track"] is None else face["track"]
+            points = [value for point in face["landmarks"] or [("", "")] * 5 for value in point]
+            rows.append(
+                [source, frame.index, round(frame.time_s, 6), number, track, *face["box"], face["score"], *points]
+            )
+        if rows:
+            self._rows(rows)
+
+    def fail(self, source: str, sentence: str) -> None:
+        """Nothing: a table of faces has no place for it."""
+
+    def _rows(self, rows: list[Any]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        self._write(text.getvalue())
+
+
+def line_sink(form: str, file: BinaryIO, *, continued: bool = False) -> LineSink:
+    """The sink for *form* ("jsonl" or "csv"); *continued*: behind what is in *file* already."""
+    return JsonLines(file) if form == "jsonl" else Csv(file, heading=not continued)
+
+
+# ------------------------------------------------------------------------------------------------------- resuming
+
+
+def cut_back(path: Path, form: str) -> set[str]:
+    """Prepare the results in *path* for going on: cut off what may be incomplete, and return the sources that are done.
+
+    Sources are written one after the other, so all but the last are complete. The last one is, too, when its last
+    line tells its error, or when it is a picture in JSON Lines (which has just one line); else its lines are cut off.
+    A line that was not written to its end is cut off in any case. Raises OutputError for a file that is none of ours.
+    """
+    done: set[str] = set()
+    last: str | None = None
+    last_at = 0  # where the lines of the last source begin
+    last_done = False
+    end = 0
+    try:
+        with path.open("rb") as file:
+            for at, stop, source, complete in _records(file, form, path):
+                if source != last:
+                    if last is not None:
+                        done.add(last)
+                    last, last_at = source, at
+                last_done, end = complete, stop
+        if last is not None and not last_done:
+            end = last_at
+        elif last is not None:
+            done.add(last)
+        os.truncate(path, end)
+    except OSError as error:
+        raise OutputError(
+            mark("“{path}” can't be gone on with: {reason}."), path=str(path), reason=error.strerror or str(error)
+        ) from None
+    return done
+
+
+def _records(file: BinaryIO, form: str, path: Path) -> Iterator[tuple[int, int, str | None, bool]]:
+    """For each whole line: where it begins and ends, its source (None: the heading), whether the source ends there."""
+    at = 0
+    if form == "csv":
+        for number, line in enumerate(_csv_lines(file)):
+            row = next(csv.reader([line.decode("utf-8", "surrogateescape")]), [])
+            if (number == 0 and tuple(row) != Csv.COLUMNS) or len(row) != len(Csv.COLUMNS):
+                raise _foreign(path, form)
+            yield at, at + len(line), row[0] if number else None, number == 0
+            at += len(line)
+        return
+    for line in file:
+        if not line.endswith(b"\n"):
+            return
+        try:
+            values = json.loads(line)
+            source = values["source"]
+        except (ValueError, KeyError, TypeError):
+            raise _foreign(path, form) from None
+        yield at, at + len(line), source, "error" in values or is_picture(source)
+        at += len(line)
+
+
+def _csv_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Whole lines of CSV: a quoted name may hold line ends."""
+    held = b""
+    for line in file:
+        held += line
+        if held.count(b'"') % 2 == 0 and held.endswith(b"\n"):
+            yield held
+            held = b""
+
+
+def _foreign(path: Path, form: str) -> OutputError:
+    return OutputError(
+        mark("“{path}” does not hold results of `rfapp detect` in the format {form}."),
+        mark("Name another file, or use --force to replace it."),
+        path=str(path),
+        form=form,
+    )

@@ -1,0 +1,85 @@
+"""Annotated pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+
+from rfapp.errors import OutputError
+from rfapp.frames import ByteImage, Detections, Frame
+from rfapp.settings import write_whole
+from rfapp.sinks.drawing import draw
+from rfapp.text import mark
+
+#: What is written under which ending. Anything else becomes PNG.
+_FORMATS = {
+    ".avif": ".avif",
+    ".bmp": ".bmp",
+    ".dib": ".bmp",
+    ".jfif": ".jpg",
+    ".jpe": ".jpg",
+    ".jpeg": ".jpg",
+    ".jpg": ".jpg",
+    ".png": ".png",
+    ".ppm": ".ppm",
+    ".tif": ".tiff",
+    ".tiff": ".tiff",
+    ".webp": ".webp",
+}
+
+
+def picture_name(name: str) -> str:
+    """The name under which a picture called *name* is written: with another ending where its format can't be."""
+    return name if Path(name).suffix.lower() in _FORMATS else f"{name}.png"
+
+
+def write_picture(path: Path, image: ByteImage) -> None:
+    """Write *image* (uint8 BGR) to *path* in the format that its ending names, whole or not at all."""
+    suffix = _FORMATS.get(path.suffix.lower(), ".png")
+    options = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix == ".jpg" else []
+    try:
+        good, data = cv2.imencode(suffix, image, options)
+    except cv2.error:
+        good = False
+    if not good:
+        raise OutputError(
+            mark("The picture “{path}” can't be written as {format}."),
+            path=str(path),
+            format=suffix.removeprefix(".").upper(),
+        )
+    try:
+        write_whole(path, data.tobytes())
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error for a file that can't be written."""
+    return OutputError(
+        mark("“{path}” can't be written: {reason}."),
+        mark("Check the folder's permissions and the space that is left, or choose another folder."),
+        path=str(path),
+        reason=error.strerror or str(error),
+    )
+
+
+class PictureSink:
+    """One annotated picture."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, frame: Frame, faces: Detections) -> None:
+        """Draw *faces* into the picture and write it."""
+        write_picture(self._path, draw(frame.image, faces))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
