@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         result: int = import_module(f"rfapp.cli.{arguments.command}").run(arguments)
+        if sys.stdout is not None:  # as in a Windows program without a console
+            sys.stdout.flush()  # here, where a reader that has gone is understood, and not at exit
         return result
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -119,13 +120,15 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"rfapp {__version__}\n"
 
 
-def test_a_reader_that_goes_away_is_no_error():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_is_no_error(unbuffered):
     code = "import sys; from rfapp.cli import main; sys.exit(main(['doctor']))"
-    first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert first.stdout is not None
-    first.stdout.close()
-    assert first.stderr is not None
-    said = first.stderr.read().decode()
-    first.stderr.close()
-    assert first.wait() == FAILED
-    assert said == ""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert (process.returncode, said) == (FAILED, "")
