@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from math import ceil
@@ -111,9 +112,9 @@ class FaceDetector:
     two boxes may overlap; both can be given with each call, too. The other arguments are those of
     :class:`rfapp.settings.DetectorSettings`. May be called from several threads; one picture is worked on at a time.
 
-    ``model`` is the model's name and ``weights`` all that is known of it; ``engine``, ``device``, ``device_title`` and
-    ``precision`` tell what runs it, and ``notes`` are sentences about what runs otherwise than asked for, and why.
-    Raises RfappError.
+    ``model`` is the model's name and ``weights`` all that is known of it; ``engine``, ``device``, ``device_title``,
+    ``precision`` and ``threads`` tell what runs it, and ``notes`` are sentences about what runs otherwise than asked
+    for, and why. Raises RfappError.
     """
 
     def __init__(  # noqa: PLR0917
@@ -166,7 +167,7 @@ class FaceDetector:
         self._shared: _Shared | None = shared.join()
         engine = shared.engine
         self.engine, self.device, self.device_title = engine.name, engine.device, engine.device_title
-        self.precision, self.notes = engine.precision, shared.notes
+        self.precision, self.threads, self.notes = engine.precision, engine.threads, shared.notes
 
     @overload
     def __call__(
@@ -232,6 +233,23 @@ class FaceDetector:
             if group:
                 run(group)
         return [results[index] for index in range(len(images))]
+
+    def timed(self, image: ByteImage) -> tuple[Detections, dict[str, float]]:
+        """The faces of one picture, and the seconds that each stage took: prepare, network, decode, whole."""
+        shared, picture = self._running(), _valid(image)
+        began = time.perf_counter()
+        item = prepare(picture, self.settings.size, self.weights.config)
+        prepared = time.perf_counter()
+        rows = shared.candidates([item.image], self.settings.score)[0]
+        ran = time.perf_counter()
+        faces = decode(rows, item, self.weights.config, self.settings)
+        done = time.perf_counter()
+        return faces, {
+            "prepare": prepared - began,
+            "network": ran - prepared,
+            "decode": done - ran,
+            "whole": done - began,
+        }
 
     def warm_up(self, width: int, height: int) -> None:
         """Do what the first picture of this size would otherwise wait for."""

