@@ -17,18 +17,18 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp()  # today's defaults, not somebody's settings
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from PySide6.QtCore import QEventLoop, QPoint, QTimer  # noqa: E402
-from PySide6.QtGui import QPainter, QPixmap  # noqa: E402
-from PySide6.QtWidgets import QApplication  # noqa: E402
+from PySide6.QtCore import QEventLoop, QPoint, QTimer
+from PySide6.QtGui import QPainter, QPixmap
+from PySide6.QtWidgets import QApplication
 
-from rfapp.detector import FaceDetector  # noqa: E402
-from rfapp.gui.app import undo_opencv_qt  # noqa: E402
-from rfapp.gui.theme import Theme  # noqa: E402
-from rfapp.gui.window import Window  # noqa: E402
-from rfapp.runtime import LivePipeline  # noqa: E402
-from rfapp.settings import DetectorSettings, Settings  # noqa: E402
-from rfapp.sources import Camera  # noqa: E402
-from rfapp.weights import known  # noqa: E402
+from rfapp.detector import FaceDetector
+from rfapp.gui.app import undo_opencv_qt
+from rfapp.gui.theme import Theme
+from rfapp.gui.window import Window
+from rfapp.runtime import LivePipeline
+from rfapp.settings import DetectorSettings, Settings
+from rfapp.sources import Camera
+from rfapp.weights import known
 
 IMAGES = Path(__file__).resolve().parent / "images"
 
@@ -42,9 +42,7 @@ class Studio:
             self._release.set()
         settings = Settings().changed(view_theme=theme)
         self.pipeline = LivePipeline(None, settings, make_detector=self._make)
-        self.window = Window(
-            self.pipeline, THEME, models=tuple((name, name) for name in known()), remember=False
-        )
+        self.window = Window(self.pipeline, THEME, models=tuple((name, name) for name in known()), remember=False)
         self.window.resize(width, height)
         self.window.show()
         self.pipeline.start()

@@ -89,8 +89,8 @@ def _paint_boxes(painter: QPainter, boxes: list[QRectF], line: float) -> None:
 
 
 def _paint_landmarks(painter: QPainter, points: list[list[float]], where: Placement, box: QRectF, line: float) -> None:
-    radius = max(1.2, min(line * 1.35, box.width() / 16))
-    painter.setPen(QPen(QColor(SHADOW_COLOUR), max(0.6, radius * 0.35)))
+    radius = max(1.3, min(line * 1.9, box.width() / 14))
+    painter.setPen(QPen(QColor(SHADOW_COLOUR), max(0.5, radius * 0.28)))
     for (x, y), colour in zip(points, LANDMARK_COLOURS, strict=True):
         painter.setBrush(QColor(colour))
         painter.drawEllipse(where.point(x, y), radius, radius)

@@ -47,7 +47,7 @@ class StatusLine(QWidget):
         if title is not None:
             device = f"{title.device} · {title.engine} {title.precision}"
         else:
-            device = self.tr("Loading model…") if loading else self.tr("No model")
+            device = self.tr("Loading model…") if loading else ""
         if loading and title is not None:
             device += " · " + self.tr("loading {model}…").format(model=loading)
         self._device.setText(device)

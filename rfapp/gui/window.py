@@ -18,8 +18,6 @@ from PySide6.QtGui import (
     QShortcut,
 )
 from PySide6.QtWidgets import (
-    QAbstractButton,
-    QApplication,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -99,6 +97,7 @@ class Window(QWidget):
         self._recolour()
         self._place_window()
         self._show_state(Idle())
+        self.view.setFocus()
 
     # ------------------------------------------------------------------------------ building
 
@@ -186,7 +185,6 @@ class Window(QWidget):
 
     def _shortcuts(self) -> None:
         for keys, act in (
-            ("Space", self._space),
             ("F", self.toggle_full_screen),
             ("F11", self.toggle_full_screen),
             ("M", self.toggle_mirror),
@@ -194,8 +192,6 @@ class Window(QWidget):
             ("Ctrl+O", self._choose_file),
             ("Ctrl+Shift+O", self._choose_folder),
             ("Ctrl+Q", self.close),
-            ("Left", lambda: self._step(-1)),
-            ("Right", lambda: self._step(1)),
         ):
             QShortcut(QKeySequence(keys), self).activated.connect(act)
 
@@ -234,14 +230,6 @@ class Window(QWidget):
         if result is not None and info is not None and info.seekable:
             step = 1.0 / info.rate if info.stills and info.rate else 5.0
             self._pipeline.seek(max(0.0, result.frame.time_s + direction * step))
-
-    def _space(self) -> None:
-        # Space belongs to the button that has the focus, and to the picture otherwise.
-        focus = QApplication.focusWidget()
-        if isinstance(focus, QAbstractButton):
-            focus.click()
-        else:
-            self.play_or_pause()
 
     def _choose_file(self) -> None:
         patterns = " ".join(f"*{suffix}" for suffix in sorted(PICTURES | VIDEOS))
@@ -492,9 +480,15 @@ class Window(QWidget):
         self._lay_out_body()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Escape and self.isFullScreen():
+        """The keys that no widget with the focus had a use for."""
+        key = event.key()
+        if key == Qt.Key.Key_Space:
+            self.play_or_pause()
+        elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right):
+            self._step(1 if key == Qt.Key.Key_Right else -1)
+        elif key == Qt.Key.Key_Escape and self.isFullScreen():
             self.toggle_full_screen()
-        elif event.key() == Qt.Key.Key_Escape and self.width() < NARROW and self.pane.isVisible():
+        elif key == Qt.Key.Key_Escape and self.width() < NARROW and self.pane.isVisible():
             self.show_pane(False)
         else:
             super().keyPressEvent(event)

@@ -24,6 +24,11 @@ class Mailbox(Generic[T]):
         return self._dropped
 
     @property
+    def full(self) -> bool:
+        """Whether something waits to be taken."""
+        return self._item is not None
+
+    @property
     def closed(self) -> bool:
         return self._closed
 

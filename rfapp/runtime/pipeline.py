@@ -86,6 +86,7 @@ class LivePipeline:
         self._stalled: CameraFailed | None = None
         self._frames: Mailbox[Frame] = Mailbox()
         self._last_frame: Frame | None = None
+        self._previewed: Frame | None = None
         self._repeat: Frame | None = None
         self._detector: FaceDetector | None = None
         self._detector_for: DetectorSettings | None = None
@@ -244,7 +245,7 @@ class LivePipeline:
             self._capture.close()
             self._capture = None
         self._frames.clear()
-        self._last_frame = self._repeat = self._stalled = None
+        self._last_frame = self._previewed = self._repeat = self._stalled = None
         self._last_detection = None
 
     def _start_capture(self, title: str, *, after: RfappError | None = None, paused: bool = False) -> None:
@@ -273,13 +274,15 @@ class LivePipeline:
                 self._stalled = None
                 self._tell_state(Running(capture.info))
         self.statistics.frame_captured(frame)
-        replaced = self._frames.put(frame)
-        if replaced is not None and replaced is not self._repeat:
-            self.statistics.frame_dropped(replaced)
         since = self._detecting_since
         slow = self._last_detect_s > SLOW_S or (since is not None and frame.captured_at - since > SLOW_S)
         if self._detector is None or slow or self._last_detection is None:
+            # Before it goes to the detector: the frame's own result must come after this one, and stay.
+            self._previewed = frame
             self._tell_result(self._unfinished(frame))
+        replaced = self._frames.put(frame)
+        if replaced is not None and replaced is not self._repeat:
+            self.statistics.frame_dropped(replaced)
 
     def _unfinished(self, frame: Frame) -> LiveResult:
         """*frame* with the faces of an earlier one, for while its own are not found yet."""
@@ -357,7 +360,7 @@ class LivePipeline:
         """Detect the picture that stands still once more: something about the detector has changed."""
         with self._lock:
             frame = self._last_frame
-            if frame is not None and isinstance(self._state, Paused | Ended):
+            if frame is not None and not self._frames.full and isinstance(self._state, Paused | Ended):
                 self._repeat = replace(frame, generation=self._generation, captured_at=time.perf_counter())
                 self._frames.put(self._repeat)
 
@@ -395,10 +398,10 @@ class LivePipeline:
             if frame.generation != self._generation:
                 return
             self._last_detection = (frame, detections)
-            newest = self._last_frame
+            newest = self._previewed
         if not repeated:
             self.statistics.frame_detected(frame, seconds)
-        if seconds > SLOW_S and newest is not None and newest.index > frame.index and not repeated:
+        if newest is not None and newest.captured_at > frame.captured_at and newest.generation == frame.generation:
             # Newer frames were shown meanwhile; going back to this one would make the picture jump.
             self._tell_result(self._unfinished(newest))
             return

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rfapp.errors import CameraLost, PictureUnreadable, SourceDamaged, SourceUnreadable, UnknownModel
-from rfapp.runtime import Ended, Failed, Idle, LivePipeline, Opening, Paused, Running, pipeline as pipeline_module
+from rfapp.runtime import Ended, Failed, Idle, LivePipeline, Opening, Paused, Running
+from rfapp.runtime import pipeline as pipeline_module
 from rfapp.runtime.pipeline import screen_picture
 from rfapp.settings import Settings
 from tests.runtime.fakes import Camera, Clip, FakeDetector, Watcher, index_of
@@ -85,8 +86,10 @@ def test_a_changed_threshold_acts_on_the_picture_that_stands_still():
     with playing(of(Clip(length=1)), make_detector=make) as (pipeline, watcher):
         watcher.wait_for_state(Ended)
         watcher.wait(lambda: watcher.fresh())
+        count = len(watcher.fresh())
         pipeline.apply(Settings().changed(detector_score=0.25, detector_size=320))
-        watcher.wait(lambda: any(result.repeated for result in watcher.fresh()))
+        watcher.wait(lambda: len(watcher.fresh()) > count)
+        assert watcher.fresh()[-1].repeated
         assert detectors[0].calls[-1]["score"] == 0.25
         assert detectors[0].calls[-1]["size"] == 320
         assert len(detectors) == 1, "a threshold is no reason for a new network"
