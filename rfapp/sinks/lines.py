@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 from rfapp.errors import OutputError
 from rfapp.frames import Detections, Frame
@@ -21,6 +21,13 @@ from rfapp.text import mark
 FORMATS = ("jsonl", "csv")
 
 
+class Bytes(Protocol):
+    """What is used of a binary stream."""
+
+    def write(self, data: bytes, /) -> object: ...
+    def flush(self) -> object: ...
+
+
 class LineSink(ABC):
     """Writes a frame's results in one go, so that whoever reads along or stops us finds whole frames.
 
@@ -28,7 +35,7 @@ class LineSink(ABC):
     goes out as the bytes that it is, or in JSON escaped.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Bytes) -> None:
         self._file = file
 
     @abstractmethod
@@ -93,7 +100,7 @@ class Csv(LineSink):
         *(f"l{axis}{point}" for point in range(1, 6) for axis in "xy"),
     )
 
-    def __init__(self, file: BinaryIO, *, heading: bool = True) -> None:
+    def __init__(self, file: Bytes, *, heading: bool = True) -> None:
         super().__init__(file)
         if heading:
             self._rows([self.COLUMNS])
@@ -118,7 +125,7 @@ class Csv(LineSink):
         self._write(text.getvalue())
 
 
-def line_sink(form: str, file: BinaryIO, *, continued: bool = False) -> LineSink:
+def line_sink(form: str, file: Bytes, *, continued: bool = False) -> LineSink:
     """The sink for *form* ("jsonl" or "csv"); *continued*: behind what is in *file* already."""
     return JsonLines(file) if form == "jsonl" else Csv(file, heading=not continued)
 

@@ -72,7 +72,7 @@ class VideoSink:
         self._container = av.open(f"file:{self._temporary}", "w", format="mp4", options={"movflags": "+faststart"})
         self._size = (width + width % 2, height + height % 2)
         stream = self._stream = self._container.add_stream(
-            "libx264", rate=self._rate, options={"preset": "veryfast", "crf": "20"}
+            "libx264", rate=self._rate, options={"preset": "superfast", "crf": "21"}
         )
         stream.width, stream.height = self._size
         stream.pix_fmt = "yuv420p"

@@ -1,0 +1,335 @@
+"""``rfapp detect``: the faces in pictures, folders and videos, as lines of text and as annotated copies."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from rfapp.cli.options import add_output_arguments, add_settings_arguments, settings_from
+from rfapp.errors import OutputExists, RfappError, UsageError
+from rfapp.text import mark
+
+if TYPE_CHECKING:
+    from rfapp.frames import Frame
+    from rfapp.runtime.batch import Count
+    from rfapp.sinks.lines import LineSink
+    from rfapp.sources.base import SourceInfo
+    from rfapp.sources.inputs import Input
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", nargs="+", metavar="INPUT", help="a picture, a video, a folder, or a pattern")
+    parser.add_argument(
+        "--format", choices=("jsonl", "csv"), help="the form of the results (default: jsonl; csv for a file named .csv)"
+    )
+    parser.add_argument("--output", metavar="FILE", type=Path, help="write the results to FILE (default: print them)")
+    parser.add_argument("--save-media", metavar="DIR", type=Path, help="write annotated pictures and videos into DIR")
+    parser.add_argument("--force", action="store_true", help="replace results that are there already")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where an earlier run with the same --output was interrupted"
+    )
+    add_output_arguments(parser)
+    add_settings_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        if not arguments.debug:
+            stack.enter_context(quiet_libraries())
+        return _run(arguments, stack)
+
+
+def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
+    from rfapp.cli.main import DONE, FAILED, INTERRUPTED
+    from rfapp.detector import FaceDetector
+    from rfapp.runtime.batch import Batch
+    from rfapp.sinks.names import check_free, media_paths
+    from rfapp.sources.inputs import find_inputs
+
+    began = time.monotonic()
+    settings = settings_from(arguments)
+    output: Path | None = arguments.output
+    folder: Path | None = arguments.save_media
+    _check_usage(arguments)
+    inputs = find_inputs(arguments.input, leave_out=[folder] if folder else [])
+    files = [item for item in inputs if item.error is None]
+    media = media_paths(files, folder) if folder else {}
+    if output is not None:
+        check_free([output], files, replace=True)  # existing results are looked at when they are opened
+    check_free(list(media.values()), files, replace=arguments.force or arguments.resume)
+
+    lines, done = _open_results(arguments, stack)
+    waiting = [item for item in inputs if item.name not in done]
+    report: _Report = stack.enter_context(_report(arguments.quiet, len(waiting)))
+    if done:
+        report.say(f"{len(inputs) - len(waiting)} of {len(inputs)} inputs are done already.")
+    with FaceDetector.from_settings(settings.detector) as detector:
+        for note in detector.notes:
+            report.say(note)
+        batch = Batch(waiting, detector, lines, media, on_frame=report.frame, on_end=report.end)
+        code = DONE
+        try:
+            batch.run()
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+    count = batch.count
+    if code == DONE and count.failed:
+        code = FAILED
+    seconds = time.monotonic() - began
+    report.close(count, seconds, interrupted=code == INTERRUPTED)
+    if arguments.json:
+        summary = {
+            "inputs": count.inputs,
+            "frames": count.frames,
+            "faces": count.faces,
+            "failed": count.failed,
+            "seconds": round(seconds, 3),
+        }
+        print(json.dumps(summary), flush=True)
+    return code
+
+
+def _check_usage(arguments: argparse.Namespace) -> None:
+    if arguments.resume and arguments.output is None:
+        raise UsageError(mark("--resume needs the file of the results."), mark("Name it with --output FILE."))
+    if arguments.resume and arguments.force:
+        raise UsageError(mark("--resume goes on with what is there, --force replaces it."), mark("Use one of the two."))
+    if arguments.save_media is not None and arguments.save_media.exists() and not arguments.save_media.is_dir():
+        raise UsageError(
+            mark("“{path}” is a file, not a folder."),
+            mark("Name a folder with --save-media."),
+            path=str(arguments.save_media),
+        )
+
+
+def _open_results(arguments: argparse.Namespace, stack: ExitStack) -> tuple[LineSink, set[str]]:
+    """Where results go, and the sources that an earlier run has done."""
+    from rfapp.sinks.lines import cut_back, line_sink
+    from rfapp.sinks.pictures import cannot_write
+
+    path: Path | None = arguments.output
+    form = arguments.format or ("csv" if path is not None and path.suffix.lower() == ".csv" else "jsonl")
+    if path is None:
+        stdout: Any = sys.stdout
+        return stack.enter_context(line_sink(form, _Bytes(stdout))), set()
+    done: set[str] = set()
+    if path.is_dir():
+        raise UsageError(mark("“{path}” is a folder, not a file."), mark("Name a file with --output."), path=str(path))
+    if path.exists():
+        if arguments.resume:
+            done = cut_back(path, form)
+        elif not arguments.force:
+            raise OutputExists(
+                mark("“{path}” is there already."),
+                mark("Use --force to replace it, or --resume to go on with it."),
+                path=str(path),
+            )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = stack.enter_context(path.open("ab" if arguments.resume else "wb"))
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    continued = file.tell() > 0
+    return stack.enter_context(line_sink(form, file, continued=continued)), done
+
+
+class _Bytes:
+    """The bytes behind a text stream such as standard output, in step with what is printed to it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> None:
+        self._stream.flush()
+        self._stream.buffer.write(data)
+
+    def flush(self) -> None:
+        self._stream.buffer.flush()
+
+
+# --------------------------------------------------------------------------------------- what is said while it runs
+
+
+class _Report(Protocol):
+    def say(self, text: str) -> None: ...
+    def frame(self, item: Input, info: SourceInfo | None, frame: Frame) -> None: ...
+    def end(self, item: Input, error: RfappError | None) -> None: ...
+    def close(self, count: Count, seconds: float, *, interrupted: bool) -> None: ...
+
+
+@contextlib.contextmanager
+def _report(quiet: bool, total: int) -> Iterator[_Report]:
+    if quiet:
+        yield _Quiet()
+    elif sys.stderr is not None and sys.stderr.isatty():
+        with _Bar(total) as bar:
+            yield bar
+    else:
+        yield _Plain(total)
+
+
+def _sum(count: Count, seconds: float, interrupted: bool) -> str:
+    parts = [
+        _number(count.inputs, "input"),
+        _number(count.frames, "frame"),
+        _number(count.faces, "face"),
+        f"{seconds:.1f} s",
+    ]
+    if count.failed:
+        parts.append(f"{count.failed} failed")
+    return ("Interrupted; what was done is kept: " if interrupted else "") + ", ".join(parts)
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}" + ("" if count == 1 else "s")
+
+
+class _Quiet:
+    """Errors only."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def frame(self, item: Input, info: SourceInfo | None, frame: Frame) -> None:
+        """Nothing."""
+
+    def end(self, item: Input, error: RfappError | None) -> None:
+        if error is not None:
+            print(f"rfapp: {error}", file=sys.stderr, flush=True)
+
+    def close(self, count: Count, seconds: float, *, interrupted: bool) -> None:
+        """Nothing."""
+
+
+class _Plain(_Quiet):
+    """A line now and then, for log files and for terminals that can't do more."""
+
+    EVERY_S = 5.0
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._inputs = 0
+        self._told = time.monotonic()
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def frame(self, item: Input, info: SourceInfo | None, frame: Frame) -> None:
+        now = time.monotonic()
+        if now - self._told < self.EVERY_S:
+            return
+        self._told = now
+        within = ""
+        if info is not None:
+            length = f" of {info.duration_s:.0f}" if info.duration_s else ""
+            within = f", {frame.time_s:.0f}{length} s"
+        self.say(f"{self._inputs + 1} of {self._total}: {item.name}{within}")
+
+    def end(self, item: Input, error: RfappError | None) -> None:
+        self._inputs += 1
+        super().end(item, error)
+
+    def close(self, count: Count, seconds: float, *, interrupted: bool) -> None:
+        self.say(_sum(count, seconds, interrupted))
+
+
+class _Bar:
+    """A progress bar on a terminal: inputs, and parts of one while a video is worked on."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._console = Console(file=sys.stderr, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.fields[name]}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[within]}", markup=False),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=total, name="", within="")
+        self._inputs = 0
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def frame(self, item: Input, info: SourceInfo | None, frame: Frame) -> None:
+        part, within = 0.0, ""
+        if info is not None:
+            length = info.duration_s
+            part = min(frame.time_s / length, 1.0) if length else 0.0
+            within = _clock(frame.time_s) + (f" of {_clock(length)}" if length else "")
+        self._progress.update(
+            self._task, completed=int(self._inputs + part), name=_short(item.path.name), within=within
+        )
+
+    def end(self, item: Input, error: RfappError | None) -> None:
+        self._inputs += 1
+        self._progress.update(self._task, completed=self._inputs)
+        if error is not None:
+            self.say(f"rfapp: {error}")
+
+    def close(self, count: Count, seconds: float, *, interrupted: bool) -> None:
+        self._progress.stop()
+        self.say(_sum(count, seconds, interrupted))
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 30 else f"{name[:14]}…{name[-15:]}"
+
+
+# ----------------------------------------------------------------------------------------------- other people's words
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep away what the libraries for JPEG and PNG print to the process's standard error by themselves.
+
+    A damaged file has its own sentence. Python's own ``sys.stderr`` goes on reaching whoever reads it.
+    """
+    try:
+        own = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        own = -1
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no standard error, as in a program without a console
+        yield
+        return
+    stderr = sys.stderr
+    if own == 2:
+        stderr.flush()
+        sys.stderr = open(kept, "w", encoding=stderr.encoding, errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    try:
+        yield
+    finally:
+        if own == 2:
+            sys.stderr.flush()
+            sys.stderr = stderr
+        os.dup2(kept, 2)
+        os.close(kept)
