@@ -36,7 +36,9 @@ IMAGES = Path(__file__).resolve().parent / "images"
 class Studio:
     """One window with a pipeline, ready to be photographed."""
 
-    def __init__(self, width: int = 1180, height: int = 720, theme: str = "light", *, hold_detector: bool = False):
+    def __init__(
+        self, width: int = 1180, height: int = 720, theme: str = "light", *, hold_detector: bool = False
+    ) -> None:
         self._release = threading.Event()
         if not hold_detector:
             self._release.set()

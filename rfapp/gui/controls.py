@@ -90,7 +90,9 @@ class Choice(Control):
         if self._typed:
             self._box.setEditable(True)
             self._box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-            self._box.lineEdit().editingFinished.connect(self._take_typed)
+            line = self._box.lineEdit()
+            assert line is not None
+            line.editingFinished.connect(self._take_typed)
             self._last: Any = setting.default
         self._box.activated.connect(lambda _index: self._pick())
 
@@ -173,7 +175,7 @@ class Number(Control):
         else:
             self._box = QSpinBox()
         self._box.setRange(type(setting.default)(low), type(setting.default)(high))
-        self._box.setSingleStep(self._step)
+        self._box.setSingleStep(type(setting.default)(self._step))
         self._box.setKeyboardTracking(False)
         self._box.setAlignment(Qt.AlignmentFlag.AlignRight)
         if about.unit:

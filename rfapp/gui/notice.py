@@ -66,13 +66,14 @@ class Banner(QFrame):
 
     def __init__(self, theme: Theme, parent: QWidget) -> None:
         super().__init__(parent, objectName="banner")
+        self._room = parent
         self._theme = theme
         self._icon = QLabel()
         self._text = QLabel(wordWrap=True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._close = QToolButton(toolTip=self.tr("Put away"), accessibleName=self.tr("Put this message away"))
         self._close.clicked.connect(self.hide)
-        row = QHBoxLayout(self)
+        row = self._row = QHBoxLayout(self)
         row.setContentsMargins(12, 8, 6, 8)
         row.setSpacing(10)
         row.addWidget(self._icon)
@@ -95,11 +96,9 @@ class Banner(QFrame):
 
     def fit(self) -> None:
         """Take the place at the lower edge of the parent."""
-        room = self.parentWidget().rect()
+        room = self._room.rect()
         width = min(room.width() - 24, 720)
-        height = (
-            self.layout().totalHeightForWidth(width) if self.layout().hasHeightForWidth() else self.sizeHint().height()
-        )
+        height = self._row.totalHeightForWidth(width)
         self.setGeometry((room.width() - width) // 2, room.height() - height - 12, width, height)
 
     def _recolour(self) -> None:

@@ -132,10 +132,10 @@ class SourcePicker(QToolButton):
 
     @Slot(object)
     def _show_cameras(self, cameras: Sequence[Camera] | None) -> None:
-        wanted = (
+        wanted: list[tuple[str, str | None]] = (
             [(self.tr("Looking for cameras…"), None)]
             if cameras is None
-            else [(camera.name, f"camera:{camera.name}") for camera in cameras] or [(self.tr("No camera found"), None)]
+            else [(camera.name, camera.address) for camera in cameras] or [(self.tr("No camera found"), None)]
         )
         if wanted == [(action.text(), action.data()) for action in self._camera_actions]:
             return  # an open menu must not flicker every time the cameras are looked for

@@ -51,10 +51,11 @@ class StatusLine(QWidget):
         if loading and title is not None:
             device += " · " + self.tr("loading {model}…").format(model=loading)
         self._device.setText(device)
-        running = isinstance(pipeline.state, Running)
+        state = pipeline.state
+        running = isinstance(state, Running)
         captured, detected = statistics.rates()
-        if running and not pipeline.state.info.stills:
-            what = self.tr("camera") if pipeline.state.info.live else self.tr("video")
+        if isinstance(state, Running) and not state.info.stills:
+            what = self.tr("camera") if state.info.live else self.tr("video")
             self._rates.setText(
                 self.tr("{what} {captured:.1f}/s · detection {detected:.1f}/s").format(
                     what=what, captured=captured, detected=detected

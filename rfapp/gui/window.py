@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QEvent, QRect, Qt, QTimer, Signal, Slot
@@ -352,8 +353,8 @@ class Window(QWidget):
             (self.tr("Open folder of pictures…"), self._choose_folder),
         ]
         for camera in reversed(self.finder.cameras or ()):
-            address = f"camera:{camera.name}"
-            actions.insert(0, (self.tr("Use “{name}”").format(name=camera.name), lambda a=address: self.open(a)))
+            use = self.tr("Use “{name}”").format(name=camera.name)
+            actions.insert(0, (use, partial(self.open, camera.address)))
         self.card.tell(
             "sample",
             self.tr("Find faces"),

@@ -222,7 +222,7 @@ def test_full_screen_shows_only_the_picture_and_escape_leaves_it(window, qtbot):
 
 def test_clicking_the_time_line_goes_there(window, qtbot):
     clips = open_clip(window, length=1000)
-    qtbot.waitUntil(lambda: window.timeline.isVisible())
+    qtbot.waitUntil(window.timeline.isVisible)
     slider = window.timeline.findChild(QSlider)
     qtbot.mouseClick(slider, Qt.MouseButton.LeftButton, pos=QPoint(slider.width() // 2, slider.height() // 2))
     qtbot.waitUntil(lambda: bool(clips[0].seeks) and clips[0].seeks[-1] == pytest.approx(5.0, abs=0.3))
@@ -263,7 +263,7 @@ def test_an_error_stands_where_the_picture_would_be_and_trying_again_helps(windo
 def test_one_bad_picture_is_told_in_a_strip_and_the_rest_goes_on(window, qtbot):
     open_clip(window, length=3, stills=True, problem={1: PictureUnreadable("“b.jpg” is no picture.")})
     qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Ended))
-    qtbot.waitUntil(lambda: window.banner.isVisible())
+    qtbot.waitUntil(window.banner.isVisible)
     assert "b.jpg" in window.banner.text
     close = next(b for b in window.banner.findChildren(QAbstractButton))
     qtbot.mouseClick(close, Qt.MouseButton.LeftButton)

@@ -34,7 +34,7 @@ def of(source):
 def test_every_result_belongs_to_the_frame_that_it_is_painted_on():
     with playing(of(Clip(length=60))) as (_, watcher):
         watcher.wait_for_state(Ended)
-        watcher.wait(lambda: watcher.fresh())
+        watcher.wait(watcher.fresh)
     for result in watcher.fresh():
         assert index_of(result.frame.image) == result.detections.boxes[0, 0] == result.frame.index
         assert index_of(result.picture) == result.frame.index
@@ -85,7 +85,7 @@ def test_a_changed_threshold_acts_on_the_picture_that_stands_still():
 
     with playing(of(Clip(length=1)), make_detector=make) as (pipeline, watcher):
         watcher.wait_for_state(Ended)
-        watcher.wait(lambda: watcher.fresh())
+        watcher.wait(watcher.fresh)
         count = len(watcher.fresh())
         pipeline.apply(Settings().changed(detector_score=0.25, detector_size=320))
         watcher.wait(lambda: len(watcher.fresh()) > count)
@@ -98,7 +98,7 @@ def test_a_changed_threshold_acts_on_the_picture_that_stands_still():
 
 def test_seeking_shows_the_place_even_while_paused_and_older_results_are_thrown_away():
     with playing(of(Clip(length=1000))) as (pipeline, watcher):
-        watcher.wait(lambda: watcher.fresh())
+        watcher.wait(watcher.fresh)
         pipeline.pause()
         watcher.wait_for_state(Paused)
         pipeline.seek(5.0)
@@ -149,7 +149,7 @@ def test_the_picture_runs_before_the_detector_is_ready():
         assert pipeline.loading == "mobilenet0.25"
         assert all(result.detections is None and not result.fresh for result in watcher.results)
         go.set()
-        watcher.wait(lambda: watcher.fresh())
+        watcher.wait(watcher.fresh)
         assert pipeline.loading is None
 
 
@@ -173,7 +173,7 @@ def test_another_model_is_built_beside_the_running_one():
         return made[-1]
 
     with playing(of(Clip(length=1000)), make_detector=make) as (pipeline, watcher):
-        watcher.wait(lambda: watcher.fresh())
+        watcher.wait(watcher.fresh)
         pipeline.apply(Settings().changed(detector_model="other"))
         count = len(watcher.fresh())
         watcher.wait(lambda: len(watcher.fresh()) > count + 10)
@@ -190,7 +190,7 @@ def test_a_model_that_can_not_be_built_leaves_the_old_one_running_and_is_told():
         return FakeDetector(settings)
 
     with playing(of(Clip(length=1000)), make_detector=make) as (pipeline, watcher):
-        watcher.wait(lambda: watcher.fresh())
+        watcher.wait(watcher.fresh)
         pipeline.apply(Settings().changed(detector_model="no such"))
         watcher.wait(lambda: watcher.errors)
         assert "no such" in str(watcher.errors[0])
@@ -285,7 +285,7 @@ def test_an_engine_that_breaks_ends_as_failed_and_trying_again_builds_it_anew():
         return made[-1]
 
     with playing(lambda: Clip(length=1000), make_detector=make) as (pipeline, watcher):
-        watcher.wait(lambda: watcher.fresh())
+        watcher.wait(watcher.fresh)
         made[0].broken = RuntimeError("device lost")
         assert "device lost" in str(watcher.wait_for_state(Failed).error)
         count = len(watcher.fresh())
@@ -306,7 +306,7 @@ def test_a_subscriber_that_raises_ends_as_failed():
 def test_opening_another_source_leaves_the_first_one():
     first, second = Clip(length=1000), Clip(length=1000, title="second")
     with playing(of(first)) as (pipeline, watcher):
-        watcher.wait(lambda: watcher.fresh())
+        watcher.wait(watcher.fresh)
         pipeline.open(of(second))
         watcher.wait(lambda: any(isinstance(s, Running) and s.info.title == "second" for s in watcher.states))
         watcher.wait(lambda: first.closed)
