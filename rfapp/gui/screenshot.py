@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from dataclasses import asdict
@@ -35,7 +36,7 @@ class Screenshot(QObject):
 
     @Slot()
     def _visible(self) -> None:
-        self._visible_s = time.time() - self._process.create_time()
+        self._visible_s = _age_s(self._process)
         self._torch_before = "torch" in sys.modules
         QTimer.singleShot(round(self._after_s * 1000), self._take)
         self._watch = QTimer(self, interval=50)
@@ -67,7 +68,7 @@ class Screenshot(QObject):
     def _report(self) -> dict[str, Any]:
         statistics, title = self._pipeline.statistics, self._pipeline.detector
         first, result = statistics.first_detection_at, self._window.view.result
-        started = time.perf_counter() - (time.time() - self._process.create_time())
+        started = time.perf_counter() - _age_s(self._process)
         cpu = None
         if self._cpu_from is not None:
             wall = time.perf_counter() - self._cpu_from[0]
@@ -94,6 +95,15 @@ class Screenshot(QObject):
 
 def _spread(spread: Spread | None) -> dict[str, float] | None:
     return None if spread is None else asdict(spread)
+
+
+def _age_s(process: psutil.Process) -> float:
+    """Seconds since the operating system started the process."""
+    if sys.platform == "linux":
+        # Both from the same clock; psutil adds the time of boot, which the kernel tells in whole seconds only.
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - process.create_time()
 
 
 def _cpu_s(process: psutil.Process) -> float:
