@@ -39,7 +39,7 @@ class Sound:
             origin = video.start_time * video.time_base
         for stream in self._input.streams.audio:
             try:
-                kind = _Copied if stream.codec_context.name in _COPIED else _Encoded
+                kind = _Copied if stream.codec_context.codec.canonical_name in _COPIED else _Encoded
                 self._tracks[stream.index] = kind(stream, output, origin)
             except (av.error.FFmpegError, ValueError) as error:
                 log.warning("a sound stream of %s is left out: %s", path, error)

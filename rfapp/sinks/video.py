@@ -26,6 +26,7 @@ from rfapp.text import mark
 TIME_BASE = Fraction(1, 120_000)
 _BT709 = 1  # the number of these colours in ITU-T H.273, for primaries, transfer and matrix
 _LIMITED = 1  # FFmpeg's number for the range 16 to 235
+_ROUNDED = 0x2 | 0x40000  # swscale's SWS_BILINEAR and SWS_ACCURATE_RND: without the latter colours come out darker
 #: The picture is this much behind, at most, when the sound is written along.
 _SOUND_AHEAD_S = 0.5
 
@@ -97,7 +98,11 @@ class VideoSink:
                 "uint8", copy=False
             )
         frame = self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(image, "bgr24"), format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1
+            av.VideoFrame.from_ndarray(image, "bgr24"),
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            interpolation=_ROUNDED,
+            threads=1,
         )
         frame.colorspace, frame.color_range = _BT709, _LIMITED
         return frame
