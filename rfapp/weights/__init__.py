@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rfapp.weights.known import find, known, own_folder, verify
+from rfapp.weights.catalogue import find, known, own_folder, verify
 from rfapp.weights.manifest import TRIAL_SIZE, Answer, Model
 
 if TYPE_CHECKING:

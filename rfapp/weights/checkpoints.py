@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import pickletools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,11 @@ from rfapp.models.loading import load_model, plain_state_dict
 from rfapp.models.retinaface import Phase, RetinaFace
 from rfapp.settings import write_whole
 from rfapp.text import mark
-from rfapp.weights.known import no_retinaface, unreadable
+from rfapp.weights.catalogue import no_retinaface, unreadable
 from rfapp.weights.manifest import Model, to_metadata
+
+#: Pickle's instructions that name or call something.
+_CALLS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "REDUCE", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -39,14 +44,16 @@ def read(path: Path) -> dict[str, Tensor]:
 
 def _load_pickle(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old or new formats of the file: either it can be read or not
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except pickle.UnpicklingError as error:
         # torch's reader goes through the pickle without running it and stops at the first thing that is neither a
         # tensor nor a plain container. A name of something to call is an attack or a careless save; anything else
         # is not a checkpoint at all.
-        if any(word in str(error) for word in ("Unsupported global", "Unsupported class", "GLOBAL ", "not allowed")):
+        if "GLOBAL" in str(error) or "Unsupported class" in str(error) or _calls_something(path):
             raise WeightsUnsafe(
                 mark("{path} was not opened: it contains program code, not only numbers."),
                 mark("Use a file from a source that you trust, saved as safetensors or as a plain state dict."),
@@ -56,6 +63,19 @@ def _load_pickle(path: Path) -> Any:
     except Exception as error:
         # A damaged archive surfaces as whatever the reader stumbled over first (EOFError, RuntimeError, KeyError …).
         raise _damaged(path) from error
+
+
+def _calls_something(path: Path) -> bool:
+    """Whether *path* is a whole pickle that names something to call, in a dialect that torch's reader gave up on."""
+    called = False
+    try:
+        with path.open("rb") as file:
+            for instruction, _, _ in pickletools.genops(file):
+                called = called or instruction.name in _CALLS
+    except Exception:
+        # Whatever the parser stumbles over: then it is no pickle.
+        return False
+    return called
 
 
 def _damaged(path: Path) -> WeightsAltered:

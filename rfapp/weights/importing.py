@@ -24,7 +24,7 @@ from rfapp.frames import Detections
 from rfapp.models.config import ModelConfig
 from rfapp.text import mark
 from rfapp.weights import checkpoints, manifest
-from rfapp.weights.known import config_for, no_retinaface, own_folder, read_header, sha256_of, unreadable
+from rfapp.weights.catalogue import config_for, no_retinaface, own_folder, read_header, sha256_of, unreadable
 from rfapp.weights.manifest import MANIFEST, TRIAL_SIZE, Answer, Model
 from rfapp.weights.onnx_graph import state_from_onnx
 from rfapp.weights.published import PUBLISHED
@@ -110,7 +110,7 @@ def _check_name(name: str, models: dict[str, Model], folder: Path, force: bool) 
         raise SettingsError(
             mark("A model can't be called “{name}”."), mark("Use letters, digits, dots, - and _."), name=name
         )
-    from rfapp.weights.known import known
+    from rfapp.weights.catalogue import known
 
     shipped = known().get(name)
     if shipped is not None and shipped.shipped and shipped.path.parent != folder.resolve():

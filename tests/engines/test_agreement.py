@@ -9,12 +9,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from rfapp import weights  # noqa: E402
-from rfapp.detector import Prepared, decode, prepare  # noqa: E402
-from rfapp.engines import create  # noqa: E402
-from rfapp.postprocess import decode_boxes, decode_landmarks, priors_for  # noqa: E402
-from rfapp.settings import DetectorSettings  # noqa: E402
-from rfapp.sources import read_picture  # noqa: E402
+from rfapp import weights
+from rfapp.detector import Prepared, decode, prepare
+from rfapp.engines import create
+from rfapp.postprocess import decode_boxes, decode_landmarks, priors_for
+from rfapp.settings import DetectorSettings
+from rfapp.sources import read_picture
 
 AT_ORIGINAL_SIZE = ("crowd_selfie.jpg", "solvay_1927.jpg")
 

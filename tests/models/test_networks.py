@@ -183,5 +183,5 @@ def test_configuration_survives_a_manifest():
     ],
 )
 def test_configuration_refuses_what_it_does_not_know(values):
-    with pytest.raises(ValueError, match="unknown|can't be"):
+    with pytest.raises(ValueError, match=r"unknown|can't be"):
         ModelConfig.from_mapping(values)

@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("hypothesis")
 
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rfapp.postprocess import nms  # noqa: E402
+from rfapp.postprocess import nms
 
 
 def overlap(a, b):

@@ -1,0 +1,214 @@
+"""Models by name and by file; missing, cut, altered and hostile files."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rfapp import places, weights
+from rfapp.errors import UnknownModel, WeightsAltered, WeightsError, WeightsMissing, WeightsUnsafe
+from rfapp.models.config import MOBILENET_025
+from rfapp.weights import catalogue, manifest
+
+
+def test_shipped_models():
+    models = weights.known()
+    assert list(models)[:2] == ["mobilenet0.25", "mobilenet0.25-imported"]
+    for model in models.values():
+        weights.verify(model)
+        assert model.shipped
+        assert model.folded
+        assert model.config == MOBILENET_025
+        assert "MIT" in model.licence
+        assert model.answer.score > 0.99
+    readme = (places.shipped_weights() / "README.md").read_text(encoding="utf-8")
+    for model in models.values():
+        assert model.sha256 in readme
+        assert f"{model.bytes:,}" in readme
+    assert "Copyright (c) 2024 Yakhyokhuja Valikhujaev" in readme
+    assert "Copyright (c) 2025 ddfabbro" in readme
+
+
+def test_by_name_by_file_and_by_folder(tmp_path):
+    by_name = weights.find("mobilenet0.25")
+    assert weights.find(str(by_name.path)).config == by_name.config
+    alone = tmp_path / "somewhere.safetensors"
+    shutil.copy(by_name.path, alone)
+    told = weights.find(alone)  # its own metadata tells what it is
+    assert (told.config, told.folded, told.name) == (by_name.config, True, "somewhere")
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(by_name.path, run / "best.safetensors")
+    manifest.write(run / "manifest.toml", {"mine": replace(by_name, path=run / "best.safetensors")})
+    assert weights.find(run).path == run / "best.safetensors"
+    with pytest.raises(WeightsMissing, match="not the folder of one model"):
+        weights.find(tmp_path)
+
+
+def test_unknown_name_and_missing_file():
+    with pytest.raises(UnknownModel, match=r"no model “mobilenet9”.*mobilenet0\.25"):
+        weights.find("mobilenet9")
+    for path in ("gone.pth", "gone.safetensors", "there/is/none", Path("none")):
+        with pytest.raises(WeightsMissing, match=Path(path).name):
+            weights.find(path)
+
+
+def test_missing_cut_and_altered(shipped):
+    file = shipped / "mobilenet0.25.safetensors"
+    content = file.read_bytes()
+    weights.find("mobilenet0.25")
+    file.write_bytes(content[:1000])
+    with pytest.raises(WeightsAltered, match=r"1000 bytes instead of 1760912\. Install rfapp again\."):
+        weights.find("mobilenet0.25")
+    altered = bytearray(content)
+    altered[-1] ^= 1
+    file.write_bytes(altered)
+    with pytest.raises(WeightsAltered, match="have changed"):
+        weights.find("mobilenet0.25")
+    with pytest.raises(WeightsAltered, match="have changed"):
+        weights.find(file)  # by its path, too: the manifest beside it knows better
+    file.unlink()
+    with pytest.raises(WeightsMissing, match="is missing"):
+        weights.find("mobilenet0.25")
+
+
+def test_hash_is_remembered_until_the_file_changes(shipped, monkeypatch):
+    file = shipped / "mobilenet0.25.safetensors"
+    first = catalogue.sha256_of(file)
+    monkeypatch.setattr(catalogue.hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
+    assert catalogue.sha256_of(file) == first
+    os.utime(file, ns=(1, 1))
+    with pytest.raises(pytest.fail.Exception):
+        catalogue.sha256_of(file)
+
+
+@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+def test_file_without_permission(shipped):
+    (shipped / "mobilenet0.25.safetensors").chmod(0)
+    with pytest.raises(WeightsError, match="permissions"):
+        weights.find("mobilenet0.25")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "models = 3",
+        "models.a = 3",
+        "[models.a]\nfile = '../a'",
+        "[models.a]\nfile = 'a'",
+        "[models.a]\nfile = 'a'\n[models.a.config]\narchitecture = 'yolo'",
+        "[models.a]\nfile = 'a'\nbytes = 'many'\n[models.a.config]\narchitecture = 'resnet50'",
+        "[models.a]\nfile = 'a'\nanswer = {}\n[models.a.config]\narchitecture = 'resnet50'",
+        "no toml",
+    ],
+)
+def test_damaged_manifest_is_one_sentence(tmp_path, content):
+    path = tmp_path / "manifest.toml"
+    path.write_text(content)
+    with pytest.raises(WeightsError, match="can't be used") as caught:
+        manifest.read(path)
+    assert "\n" not in caught.value.message
+
+
+def test_manifest_round_trip(tmp_path):
+    model = replace(
+        weights.find("mobilenet0.25"), path=tmp_path / "x.safetensors", shipped=False, ap={"easy": 90.7}, name="x"
+    )
+    manifest.write(tmp_path / "manifest.toml", {"x": model})
+    assert manifest.read(tmp_path / "manifest.toml") == {"x": model}
+
+
+def test_own_model_never_hides_a_shipped_one():
+    model = replace(weights.find("mobilenet0.25"), path=weights.own_folder() / "x.safetensors", title="mine")
+    manifest.write(weights.own_folder() / "manifest.toml", {"mobilenet0.25": model, "own": model})
+    assert weights.known()["mobilenet0.25"].shipped
+    assert not weights.known()["own"].shipped
+
+
+class Attack:
+    def __reduce__(self):
+        return os.system, ("touch PWNED",)
+
+
+def test_malicious_pickle_is_not_run(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    plain = [tmp_path / f"protocol{number}.pth" for number in range(pickle.HIGHEST_PROTOCOL + 1)]
+    for number, path in enumerate(plain):
+        path.write_bytes(pickle.dumps({"state_dict": Attack()}, protocol=number))
+    modern = tmp_path / "modern.pth"
+    torch.save({"body.stage1.0.0.weight": Attack()}, modern)
+    legacy = tmp_path / "legacy.pth"
+    torch.save({"a": Attack()}, legacy, _use_new_zipfile_serialization=False)
+    for path in (*plain, modern, legacy):
+        with pytest.raises(WeightsUnsafe, match=path.name) as caught:
+            weights.find(path)
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "PWNED").exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors", ".bin"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"just text\n" * 50, b"\x80\x02", b"\xff" * 4096, b"(dp0\n.", b"PK\x03\x04 no archive", b"\0" * 64],
+    ids=["empty", "text", "cut pickle", "noise", "no tensors", "half a zip", "zeros"],
+)
+def test_garbage_is_one_sentence(tmp_path, suffix, content):
+    pytest.importorskip("torch")
+    path = tmp_path / f"garbage{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(WeightsAltered, match=path.name) as caught:
+        weights.find(path)
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
+
+
+def test_cut_checkpoint(tmp_path, test_data):
+    pytest.importorskip("torch")
+    content = (test_data / "checkpoints/mobilenet0.25_Final.pth").read_bytes()
+    for share in (0.01, 0.5, 0.999):
+        path = tmp_path / "cut.pth"
+        path.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(WeightsAltered, match="damaged"):
+            weights.find(path)
+
+
+def test_checkpoints_of_other_networks(tmp_path, test_data):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(WeightsAltered, match="no RetinaFace"):
+        weights.find(test_data / "checkpoints/mobilenetV1X0.25_pretrain.tar")
+    path = tmp_path / "other.pth"
+    torch.save({"body.stage1.0.0.weight": torch.zeros(16, 3, 3, 3)}, path)
+    with pytest.raises(WeightsAltered, match="no RetinaFace"):
+        weights.find(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"text")
+    with pytest.raises(WeightsAltered, match="damaged"):
+        weights.find(path)
+
+
+def test_published_files_are_known_by_their_sha256(test_data):
+    first = weights.find(test_data / "checkpoints/biubug6_first_commit_Final_Retinaface.pth")
+    final = weights.find(test_data / "checkpoints/mobilenet0.25_Final.pth")
+    assert (first.config.slope, final.config.slope) == (0.0, 0.1)
+    assert first.origin
+    assert final.licence
+
+
+def test_finding_needs_no_torch(test_data):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from rfapp import weights\n"
+        "print(weights.find('mobilenet0.25').config.slope)\n"
+        f"print(weights.find({str(test_data / 'checkpoints/mobilenet0.25_Final.pth')!r}).config.slope)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["0.1", "0.1"], done.stderr
