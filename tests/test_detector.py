@@ -214,9 +214,9 @@ def test_thresholds_for_one_call(exact, test_data):
     assert 0 < len(few) < len(usual)
     np.testing.assert_array_equal(few.boxes, usual.boxes[usual.scores > 0.95])
     assert len(exact(picture, score=0.05, nms=0.95)) > len(many) >= len(exact(picture, score=0.05, nms=0.05))
-    large = exact(picture, min_face=40)
+    large = exact(picture, min_face=60)
     sides = (usual.boxes[:, 2:] - usual.boxes[:, :2]).max(axis=1)
-    np.testing.assert_array_equal(large.boxes, usual.boxes[sides >= 40])
+    np.testing.assert_array_equal(large.boxes, usual.boxes[sides >= 60])
     assert 0 < len(large) < len(usual)
     same(exact(picture), usual)  # and nothing of it stays
 
