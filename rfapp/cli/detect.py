@@ -51,7 +51,7 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
     from rfapp.cli.main import DONE, FAILED, INTERRUPTED
     from rfapp.detector import FaceDetector
     from rfapp.runtime.batch import Batch
-    from rfapp.sinks.names import check_free, media_paths
+    from rfapp.runtime.copies import check_free, media_paths
     from rfapp.sources.inputs import find_inputs
 
     began = time.monotonic()
@@ -114,6 +114,7 @@ def _open_results(arguments: argparse.Namespace, stack: ExitStack) -> tuple[Line
     """Where results go, and the sources that an earlier run has done."""
     from rfapp.sinks.lines import cut_back, line_sink
     from rfapp.sinks.pictures import cannot_write
+    from rfapp.sources import is_picture
 
     path: Path | None = arguments.output
     form = arguments.format or ("csv" if path is not None and path.suffix.lower() == ".csv" else "jsonl")
@@ -125,7 +126,7 @@ def _open_results(arguments: argparse.Namespace, stack: ExitStack) -> tuple[Line
         raise UsageError(mark("“{path}” is a folder, not a file."), mark("Name a file with --output."), path=str(path))
     if path.exists():
         if arguments.resume:
-            done = cut_back(path, form)
+            done = cut_back(path, form, is_picture)
         elif not arguments.force:
             raise OutputExists(
                 mark("“{path}” is there already."),

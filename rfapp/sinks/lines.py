@@ -8,14 +8,13 @@ import io
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
 
 from rfapp.errors import OutputError
 from rfapp.frames import Detections, Frame
-from rfapp.sources.kinds import is_picture
 from rfapp.text import mark
 
 FORMATS = ("jsonl", "csv")
@@ -133,12 +132,13 @@ def line_sink(form: str, file: Bytes, *, continued: bool = False) -> LineSink:
 # ------------------------------------------------------------------------------------------------------- resuming
 
 
-def cut_back(path: Path, form: str) -> set[str]:
+def cut_back(path: Path, form: str, one_line: Callable[[str], bool]) -> set[str]:
     """Prepare the results in *path* for going on: cut off what may be incomplete, and return the sources that are done.
 
     Sources are written one after the other, so all but the last are complete. The last one is, too, when its last
-    line tells its error, or when it is a picture in JSON Lines (which has just one line); else its lines are cut off.
-    A line that was not written to its end is cut off in any case. Raises OutputError for a file that is none of ours.
+    line tells its error, or when it has just one in JSON Lines, as pictures have (*one_line* tells that of a source);
+    else its lines are cut off. A line that was not written to its end is cut off in any case. Raises OutputError for
+    a file that is none of ours.
     """
     done: set[str] = set()
     last: str | None = None
@@ -147,7 +147,7 @@ def cut_back(path: Path, form: str) -> set[str]:
     end = 0
     try:
         with path.open("rb") as file:
-            for at, stop, source, complete in _records(file, form, path):
+            for at, stop, source, complete in _records(file, form, path, one_line):
                 if source != last:
                     if last is not None:
                         done.add(last)
@@ -165,7 +165,9 @@ def cut_back(path: Path, form: str) -> set[str]:
     return done
 
 
-def _records(file: BinaryIO, form: str, path: Path) -> Iterator[tuple[int, int, str | None, bool]]:
+def _records(
+    file: BinaryIO, form: str, path: Path, one_line: Callable[[str], bool]
+) -> Iterator[tuple[int, int, str | None, bool]]:
     """For each whole line: where it begins and ends, its source (None: the heading), whether the source ends there."""
     at = 0
     if form == "csv":
@@ -184,7 +186,7 @@ def _records(file: BinaryIO, form: str, path: Path) -> Iterator[tuple[int, int, 
             source = values["source"]
         except (ValueError, KeyError, TypeError):
             raise _foreign(path, form) from None
-        yield at, at + len(line), source, "error" in values or is_picture(source)
+        yield at, at + len(line), source, "error" in values or one_line(source)
         at += len(line)
 
 

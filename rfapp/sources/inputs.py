@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rfapp.errors import SourceEmpty, SourceError, SourceUnreadable
+from rfapp.errors import RfappError, SourceEmpty, SourceUnreadable
 from rfapp.sources.kinds import is_picture, is_video, natural, walk
-from rfapp.sources.opening import file_is_picture, not_found
+from rfapp.sources.opening import check_reachable, file_is_picture, not_found, refuse_stream
 from rfapp.text import mark
 
 
@@ -26,7 +26,7 @@ class Input:
     path: Path
     root: Path
     picture: bool = False
-    error: SourceError | None = None
+    error: RfappError | None = None
 
 
 def find_inputs(words: Iterable[str], *, leave_out: Iterable[Path] = ()) -> list[Input]:
@@ -46,6 +46,12 @@ def find_inputs(words: Iterable[str], *, leave_out: Iterable[Path] = ()) -> list
 
 def _found(word: str, avoid: list[str]) -> Iterator[Input]:
     path = Path(word)
+    try:
+        refuse_stream(word)
+        check_reachable(path)
+    except RfappError as error:
+        yield _failed(word, error)
+        return
     if word and path.is_dir():
         yield from _in_folder(word, path, avoid)
     elif word and os.path.lexists(word):
@@ -96,5 +102,5 @@ def _in_folder(word: str, folder: Path, avoid: list[str]) -> Iterator[Input]:
         )
 
 
-def _failed(word: str, error: SourceError) -> Input:
+def _failed(word: str, error: RfappError) -> Input:
     return Input(word, Path(word or "."), Path("."), error=error)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from pathlib import Path
 
-from rfapp.errors import SourceEmpty, SourceNotFound, UsageError
+from rfapp.errors import SourceEmpty, SourceNotFound, SourceUnreadable, UsageError
 from rfapp.settings import SourceSettings
 from rfapp.sources.base import Source
 from rfapp.sources.kinds import is_picture, is_video, looks_like_picture, natural
@@ -20,7 +21,8 @@ def open_source(address: str, settings: SourceSettings | None = None) -> Source:
     certain one. Else a video, a picture, a folder of pictures, or a pattern of pictures (``holiday/*.jpg``). A file or
     folder that is really called "sample" or "camera" is reached as ``./sample``.
 
-    Raises SourceNotFound where nothing is there, UsageError for an address that this version can't open.
+    Raises SourceNotFound where nothing is there, SourceUnreadable where a folder above it is closed to the user, and
+    UsageError for an address that this version can't open.
     """
     settings = settings or SourceSettings()
     if address == "sample":
@@ -31,19 +33,25 @@ def open_source(address: str, settings: SourceSettings | None = None) -> Source:
         from rfapp.sources.camera import CameraSource
 
         return CameraSource(address.removeprefix("camera").removeprefix(":"), settings)
+    refuse_stream(address)
+    return _open_path(address, settings)
+
+
+def refuse_stream(address: str) -> None:
+    """Raise UsageError when *address* is one in a network."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", address):
         raise UsageError(
             mark("“{address}” is a network stream; network streams are not supported in this version."),
             mark("Open a file, a folder, or a camera."),
             address=address,
         )
-    return _open_path(address, settings)
 
 
 def _open_path(address: str, settings: SourceSettings) -> Source:
     from rfapp.sources.pictures import Pictures
 
     path = Path(address).expanduser()
+    check_reachable(path)
     if address and path.is_dir():
         return Pictures.folder(path, settings.picture_seconds)
     if address and path.exists():
@@ -88,6 +96,20 @@ def file_is_picture(path: Path) -> bool:
             return looks_like_picture(file.read(32))
     except OSError:
         return False
+
+
+def check_reachable(path: Path) -> None:
+    """Raise SourceUnreadable when it can't even be told whether there is a *path*: a folder above it is closed."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        raise SourceUnreadable(
+            mark("“{path}” may not be read by you."),
+            mark("Change its permissions, or ask its owner."),
+            path=str(path),
+        ) from None
+    except (OSError, ValueError):
+        pass  # not there: told later, by what was looked for
 
 
 def not_found(address: str) -> SourceNotFound:

@@ -11,6 +11,7 @@ import pytest
 from rfapp.errors import OutputError
 from rfapp.frames import Detections, Frame
 from rfapp.sinks.lines import Csv, JsonLines, LineSink, cut_back, line_sink
+from rfapp.sources import is_picture
 
 
 def frame(index: int = 0, time_s: float = 0.0) -> Frame:
@@ -125,7 +126,7 @@ def test_unfinished_video_is_cut_off(tmp_path: Path) -> None:
         path, whole = tmp_path / f"r.{form}", tmp_path / f"w.{form}"
         write(path, form, {"a.mp4": 3, "b.png": 1, "c.mp4": 2})
         write(whole, form, {"a.mp4": 3, "b.png": 1})
-        assert cut_back(path, form) == {"a.mp4", "b.png"}
+        assert cut_back(path, form, is_picture) == {"a.mp4", "b.png"}
         assert path.read_bytes() == whole.read_bytes()
 
 
@@ -133,11 +134,11 @@ def test_last_source_that_is_known_to_be_complete_is_kept(tmp_path: Path) -> Non
     path = tmp_path / "r.jsonl"
     write(path, "jsonl", {"a.mp4": 3, "b.png": 1})
     before = path.read_bytes()
-    assert cut_back(path, "jsonl") == {"a.mp4", "b.png"}
+    assert cut_back(path, "jsonl", is_picture) == {"a.mp4", "b.png"}
     assert path.read_bytes() == before
     write(path, "jsonl", {"a.mp4": 3, "c.mp4": -2})
     before = path.read_bytes()
-    assert cut_back(path, "jsonl") == {"a.mp4", "c.mp4"}
+    assert cut_back(path, "jsonl", is_picture) == {"a.mp4", "c.mp4"}
     assert path.read_bytes() == before
 
 
@@ -149,7 +150,7 @@ def test_wherever_it_was_cut(tmp_path: Path, form: str) -> None:
     whole = path.read_bytes()
     for length in range(len(whole) + 1):
         path.write_bytes(whole[:length])
-        done = cut_back(path, form)
+        done = cut_back(path, form, is_picture)
         kept = path.read_bytes()
         assert whole.startswith(kept)
         assert len(kept) <= length
@@ -166,5 +167,5 @@ def test_foreign_files_are_left_alone(tmp_path: Path, form: str, content: bytes)
     path = tmp_path / "mine"
     path.write_bytes(content)
     with pytest.raises(OutputError, match="does not hold results"):
-        cut_back(path, form)
+        cut_back(path, form, is_picture)
     assert path.read_bytes() == content

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rfapp.errors import SourceEmpty, SourceNotFound, UsageError
+from rfapp.errors import SourceEmpty, SourceNotFound, SourceUnreadable, UsageError
 from rfapp.sources import open_source
 from rfapp.sources.camera import CameraSource
 from rfapp.sources.pictures import Pictures
@@ -65,3 +65,14 @@ def test_by_content_where_the_name_says_nothing(
     assert isinstance(open_source(str(tmp_path / "download")), Pictures)
     make_video("film.mp4", range(0, 200, 40)).rename(tmp_path / "film.tmp")
     assert isinstance(open_source(str(tmp_path / "film.tmp")), Video)
+
+
+def test_closed_folder_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "closed" / "a.png"
+
+    def refuse(path: object, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("rfapp.sources.opening.os.stat", refuse)
+    with pytest.raises(SourceUnreadable, match="may not be read by you"):
+        open_source(str(inside))
