@@ -143,6 +143,8 @@ class FaceDetector:
         )
         found = model if isinstance(model, Model) else weights.find(model)
         self._set(settings, found, _proved(found, settings))
+        # A model that was handed over may go by no name under which it could be found again.
+        self._handed_over = found if found is model else None
 
     @classmethod
     def from_settings(cls, settings: DetectorSettings) -> FaceDetector:
@@ -156,9 +158,13 @@ class FaceDetector:
         """
         new = _checked(self.settings if settings is None else settings, **changes)
         if _engine_key(new) != _engine_key(self.settings):
-            return FaceDetector.from_settings(new)
+            values = {field.name: getattr(new, field.name) for field in fields(new)}
+            if self._handed_over is not None and new.model == self.settings.model:
+                values["model"] = self._handed_over
+            return FaceDetector(**values)
         twin = FaceDetector.__new__(FaceDetector)
         twin._set(new, self.weights, self._running())
+        twin._handed_over = self._handed_over
         return twin
 
     def _set(self, settings: DetectorSettings, model: Model, shared: _Shared) -> None:

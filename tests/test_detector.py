@@ -376,6 +376,8 @@ def test_proof_without_a_stored_answer(monkeypatch):
     monkeypatch.setattr(detector_module, "try_out", lambda model: tried.append(model) or try_out(model))
     with FaceDetector(model, precision="bfloat16") as detector:
         assert detector.precision == "bfloat16"
+        with detector.with_settings(precision="float32") as other:  # the same model, not one found by its name
+            assert other.weights is model
     assert tried == [model]
 
 

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     from rfapp.weights import known
 
-    models = list(known().values())
+    models = list(known(strict=True).values())
     if arguments.json:
         print(json.dumps({"models": [_plain(model) for model in models]}, ensure_ascii=False))
         return DONE
@@ -87,7 +87,7 @@ def _show(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from rfapp.weights import find, known
 
-    names = [arguments.model] if arguments.model else list(known())
+    names = [arguments.model] if arguments.model else list(known(strict=True))
     problems: dict[str, str] = {}
     for name in names:
         try:

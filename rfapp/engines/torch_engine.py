@@ -25,6 +25,11 @@ from rfapp.weights.manifest import Model
 
 log = logging.getLogger(__name__)
 
+# oneDNN keeps what it compiled for each shape of each layer, 1024 of them unless it is told otherwise before it runs
+# first: with pictures of many sizes the process would grow by hundreds of megabytes. This holds about five sizes, and
+# compiling again takes milliseconds.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
+
 IndexArray = npt.NDArray[np.int64]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -163,7 +168,10 @@ class TorchEngine(Engine):
                 if torch.get_num_threads() != self.threads:
                     torch.set_num_threads(self.threads)
                 return self._on_cpu(self._network, images, score)
-            return self._on_card(self._network, images, score)
+            # Without TensorFloat-32, whose products have half precision's ten bits, and without cuDNN's trials of every
+            # kernel at each new size, which take seconds.
+            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
+                return self._on_card(self._network, images, score)
 
     def close(self) -> None:
         self._graphs.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from rfapp.text import mark
 from rfapp.weights import manifest
 from rfapp.weights.manifest import MANIFEST, Model
 from rfapp.weights.published import PUBLISHED
+
+log = logging.getLogger(__name__)
 
 #: What each backbone alone has: a tensor and its shape.
 _MARKS: tuple[tuple[str, tuple[int, ...], ModelConfig], ...] = (
@@ -29,13 +32,21 @@ def own_folder() -> Path:
     return places.data_dir() / "weights"
 
 
-def known() -> dict[str, Model]:
+def known(*, strict: bool = False) -> dict[str, Model]:
     """Every model that goes by a name, the shipped ones first. Their files are not looked at.
 
-    Raises WeightsError when the user's list of models is damaged.
+    A damaged list of the user's own models must not keep the shipped ones from working: it is logged, and raised as
+    WeightsError only if *strict*.
     """
     models = manifest.read(places.shipped_weights() / MANIFEST, shipped=True)
-    for name, model in manifest.read(own_folder() / MANIFEST).items():
+    try:
+        own = manifest.read(own_folder() / MANIFEST)
+    except WeightsError as error:
+        if strict:
+            raise
+        log.warning("%s", error)
+        return models
+    for name, model in own.items():
         models.setdefault(name, model)
     return models
 

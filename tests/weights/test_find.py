@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rfapp import places, weights
+from rfapp.cli import main
 from rfapp.errors import UnknownModel, WeightsAltered, WeightsError, WeightsMissing, WeightsUnsafe
 from rfapp.models.config import MOBILENET_025
 from rfapp.weights import catalogue, manifest
@@ -131,6 +132,16 @@ def test_own_model_never_hides_a_shipped_one():
     manifest.write(weights.own_folder() / "manifest.toml", {"mobilenet0.25": model, "own": model})
     assert weights.known()["mobilenet0.25"].shipped
     assert not weights.known()["own"].shipped
+
+
+def test_damaged_list_of_own_models_stops_nothing_shipped(capsys):
+    weights.own_folder().mkdir(parents=True)
+    (weights.own_folder() / "manifest.toml").write_text("no toml")
+    assert weights.find("mobilenet0.25").shipped
+    with pytest.raises(WeightsError, match="can't be used"):
+        weights.known(strict=True)
+    assert main(["weights", "list"]) == 1
+    assert "can't be used" in capsys.readouterr().err
 
 
 class Attack:
