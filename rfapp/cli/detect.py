@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
     from rfapp.cli.main import DONE, FAILED, INTERRUPTED
     from rfapp.detector import FaceDetector
-    from rfapp.runtime.batch import Batch
+    from rfapp.runtime.batch import Batch, Count
     from rfapp.runtime.copies import check_free, media_paths
     from rfapp.sources.inputs import find_inputs
 
@@ -71,16 +71,18 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
     report: _Report = stack.enter_context(_report(arguments.quiet, len(waiting)))
     if done:
         report.say(f"{len(inputs) - len(waiting)} of {len(inputs)} inputs are done already.")
-    with FaceDetector.from_settings(settings.detector) as detector:
-        for note in detector.notes:
-            report.say(note)
-        batch = Batch(waiting, detector, lines, media, on_frame=report.frame, on_end=report.end)
-        code = DONE
-        try:
-            batch.run()
-        except KeyboardInterrupt:
-            code = INTERRUPTED
-    count = batch.count
+    code = DONE
+    count = Count()
+    if waiting:
+        with FaceDetector.from_settings(settings.detector) as detector:
+            for note in detector.notes:
+                report.say(note)
+            batch = Batch(waiting, detector, lines, media, on_frame=report.frame, on_end=report.end)
+            count = batch.count
+            try:
+                batch.run()
+            except KeyboardInterrupt:
+                code = INTERRUPTED
     if code == DONE and count.failed:
         code = FAILED
     seconds = time.monotonic() - began

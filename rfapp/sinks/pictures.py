@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,7 +11,6 @@ import cv2
 
 from rfapp.errors import OutputError
 from rfapp.frames import ByteImage, Detections, Frame
-from rfapp.settings import write_whole
 from rfapp.sinks.drawing import draw
 from rfapp.text import mark
 
@@ -50,8 +50,14 @@ def write_picture(path: Path, image: ByteImage) -> None:
             path=str(path),
             format=suffix.removeprefix(".").upper(),
         )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        write_whole(path, data.tobytes())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            data.tofile(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from None
 

@@ -417,7 +417,7 @@ def test_failure_while_writing_stops_with_a_sentence(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rfapp.sinks.pictures.write_whole", full)
+    monkeypatch.setattr("rfapp.sinks.pictures.os.replace", full)
     threads = threading.active_count()
     assert main(["detect", str(folder), "--save-media", str(tmp_path / "media"), "--quiet"]) == 1
     errors = capsys.readouterr().err.splitlines()

@@ -21,6 +21,8 @@ def test_every_kind_that_can_be_read_can_be_written(tmp_path: Path, suffix: str)
     assert again.shape == image.shape
     assert np.abs(again.astype(int) - image).max() <= 6
     assert [item.name for item in tmp_path.iterdir()] == [name]
+    (tmp_path / "plain").touch()
+    assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_faces_are_drawn(tmp_path: Path) -> None:
