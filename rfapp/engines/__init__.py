@@ -23,7 +23,14 @@ _LIBRARIES = {"torch": "torch"}
 
 def available() -> tuple[str, ...]:
     """The engines whose library is installed, the one that "auto" means first."""
-    return tuple(name for name, library in _LIBRARIES.items() if find_spec(library) is not None)
+    return tuple(name for name, library in _LIBRARIES.items() if _installed(library))
+
+
+def _installed(library: str) -> bool:
+    try:
+        return find_spec(library) is not None
+    except (ImportError, ValueError):  # something keeps it from being imported
+        return False
 
 
 def resolve(engine: str = "auto") -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rfapp import places
-from rfapp.errors import UnknownModel, WeightsAltered, WeightsError, WeightsMissing
+from rfapp.errors import EngineMissing, UnknownModel, WeightsAltered, WeightsError, WeightsMissing
 from rfapp.models.config import MOBILENET_025, RESNET50, ModelConfig
 from rfapp.text import mark
 from rfapp.weights import manifest
@@ -54,7 +54,8 @@ def known(*, strict: bool = False) -> dict[str, Model]:
 def find(name_or_path: str | Path) -> Model:
     """The model of that name, or in that weights file, or of that training run's folder, checked to be whole.
 
-    Raises UnknownModel, WeightsMissing, WeightsAltered or WeightsUnsafe.
+    Raises UnknownModel, WeightsMissing, WeightsAltered, WeightsUnsafe, or EngineMissing for a checkpoint that only
+    torch can read.
     """
     if isinstance(name_or_path, str) and (model := known().get(name_or_path)):
         verify(model)
@@ -172,13 +173,23 @@ def _in_file(path: Path) -> Model:
         if (told := manifest.from_metadata(path, metadata)) is not None:
             return replace(told, bytes=size)
     else:
-        from rfapp.weights import checkpoints
-
-        shapes = {name: tuple(tensor.shape) for name, tensor in checkpoints.read(path).items()}
+        shapes = _shapes_in_checkpoint(path)
     config = config_for(shapes)
     if config is None:
         raise no_retinaface(path)
     return Model(name=path.stem, path=path, config=config, bytes=size)
+
+
+def _shapes_in_checkpoint(path: Path) -> dict[str, tuple[int, ...]]:
+    try:
+        from rfapp.weights import checkpoints
+    except ImportError as error:
+        raise EngineMissing(
+            mark("To read {path}, torch is needed, and it is not installed."),
+            mark("Install it with “pip install torch”, or use a .safetensors file."),
+            path=path,
+        ) from error
+    return {name: tuple(tensor.shape) for name, tensor in checkpoints.read(path).items()}
 
 
 def no_retinaface(path: Path) -> WeightsAltered:

@@ -230,3 +230,10 @@ def test_weights_of_another_network_do_not_fit(tmp_path):
     model = weights.find("mobilenet0.25")
     with pytest.raises(WeightsAltered, match="does not fit the network resnet50"):
         checkpoints.build(replace(model, config=RESNET50))
+
+
+def test_torch_that_is_not_there_or_can_not_be_loaded(without, monkeypatch):
+    monkeypatch.delitem(__import__("sys").modules, "rfapp.engines.torch_engine")
+    without("torch")
+    with pytest.raises(EngineMissing, match="torch"):
+        create(weights.find("mobilenet0.25"))

@@ -223,3 +223,16 @@ def test_finding_needs_no_torch(test_data):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["0.1", "0.1"], done.stderr
+
+
+def test_unknown_checkpoint_without_torch_is_one_sentence(tmp_path):
+    path = tmp_path / "mine.pth"
+    path.write_bytes(b"whatever")
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from rfapp import weights\nfrom rfapp.errors import EngineMissing\n"
+        f"try: weights.find({str(path)!r})\nexcept EngineMissing as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "torch is needed" in done.stdout, done.stderr
+    assert "pip install torch" in done.stdout
