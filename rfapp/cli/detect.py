@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save-media", metavar="DIR", type=Path, help="write annotated pictures and videos into DIR")
     parser.add_argument("--force", action="store_true", help="replace results that are there already")
     parser.add_argument(
-        "--resume", action="store_true", help="go on where an earlier run with the same --output was interrupted"
+        "--resume",
+        action="store_true",
+        help="go on where an earlier run with the same --output was interrupted; what failed is not tried again",
     )
     add_output_arguments(parser)
     add_settings_arguments(parser)

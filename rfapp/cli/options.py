@@ -19,7 +19,9 @@ def add_settings_arguments(parser: argparse.ArgumentParser, groups: Iterable[str
     settings.add_arguments(parser, groups)
 
 
-def settings_from(arguments: argparse.Namespace) -> settings.Settings:
-    """The defaults with what was given. The window's saved settings do not act on the command line: the same
-    command gives the same result everywhere."""
-    return settings.from_arguments(arguments, settings.Settings())
+def settings_from(arguments: argparse.Namespace, defaults: settings.Settings | None = None) -> settings.Settings:
+    """*defaults* (rfapp's own, if none are given) with what stands on the command line.
+
+    The window's saved settings do not act here: the same command gives the same result everywhere.
+    """
+    return settings.from_arguments(arguments, defaults or settings.Settings())
