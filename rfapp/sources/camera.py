@@ -209,7 +209,7 @@ class CameraSource(Source):
         self._pending = image
         self._started = times[-1]
         gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-        gap = statistics.median(gaps) if len(gaps) > 2 else 0.0
+        gap = statistics.median(gaps[1:]) if len(gaps) > 3 else 0.0  # the first one began in the middle of a picture
         return round(1 / gap, 1) if gap > 0 else None
 
     # ------------------------------------------------------------------------------------------------------ read

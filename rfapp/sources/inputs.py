@@ -72,18 +72,9 @@ def _found(word: str, avoid: list[str]) -> Iterator[Input]:
 
 
 def _in_folder(word: str, folder: Path, avoid: list[str]) -> Iterator[Input]:
-    if not os.access(folder, os.R_OK | os.X_OK):
-        yield _failed(
-            word,
-            SourceUnreadable(
-                mark("The folder “{path}” may not be read by you."),
-                mark("Change its permissions, or ask its owner."),
-                path=word,
-            ),
-        )
-        return
+    closed: list[Path] = []
     empty = True
-    for path in walk(folder):
+    for path in walk(folder, closed.append):
         if not (is_picture(path) or is_video(path)):
             continue
         real = os.path.realpath(path)
@@ -91,7 +82,16 @@ def _in_folder(word: str, folder: Path, avoid: list[str]) -> Iterator[Input]:
             continue
         empty = False
         yield Input(str(path), path, folder, picture=is_picture(path))
-    if empty:
+    for path in closed:
+        yield _failed(
+            str(path),
+            SourceUnreadable(
+                mark("The folder “{path}” may not be read by you."),
+                mark("Change its permissions, or ask its owner."),
+                path=str(path),
+            ),
+        )
+    if empty and not closed:
         yield _failed(
             word,
             SourceEmpty(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 PICTURES = frozenset({
     ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
@@ -57,11 +60,12 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
-def walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path, unreadable: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Every file in *folder* and below, in natural order: a folder's files first, then its folders.
 
     Hidden files and folders (and what the system put there under such names) are left out; links to folders are not
-    followed, so that a link to a folder above can't make it endless. A folder that may not be read is passed over.
+    followed, so that a link to a folder above can't make it endless. A folder that may not be read is passed over and
+    told to *unreadable*.
     """
     files, folders = [], []
     try:
@@ -73,9 +77,12 @@ def walk(folder: Path) -> Iterator[Path]:
                     folders.append(entry.name)
                 elif entry.is_file():
                     files.append(entry.name)
-    except PermissionError:
+    except OSError as error:
+        log.warning("folder %s: %s", folder, error)
+        if unreadable is not None:
+            unreadable(folder)
         return
     for name in sorted(files, key=natural):
         yield folder / name
     for name in sorted(folders, key=natural):
-        yield from walk(folder / name)
+        yield from walk(folder / name, unreadable)

@@ -268,6 +268,31 @@ def test_folder_without_permission(
     assert result["faces"]
 
 
+def test_closed_folder_within(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = folder / "sub"
+    if os.geteuid() == 0:  # to whom nothing is forbidden
+        scandir = os.scandir
+
+        def refuse(path: Any) -> Any:
+            if Path(path) == inner:
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+    else:
+        inner.chmod(0)
+    try:
+        assert main(["detect", str(folder), "--quiet"]) == 1
+    finally:
+        inner.chmod(0o700)
+    lines = lines_of(capsys.readouterr().out)
+    assert "The folder" in lines[-1]["error"]
+    assert lines[-1]["source"] == str(inner)
+    assert len(lines) == 10 + 1
+
+
 def test_everything_broken(test_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = test_data / "clips" / "broken"
     inputs = [str(path) for path in sorted(broken.iterdir())]

@@ -250,3 +250,22 @@ def test_cmyk_has_true_colours(test_data: Path) -> None:
 def test_alpha_over_white(test_data: Path) -> None:
     image = read_picture(test_data / "photos" / "alpha.png")
     assert image[0, 0].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".gif", ".tiff"])
+def test_altered_files_never_do_more_than_fail(tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(7)
+    image = cv2.resize(rng.integers(0, 256, (6, 8, 4), np.uint8), (48, 32))
+    data = np.frombuffer(cv2.imencode(suffix, image[..., : 4 if suffix in (".png", ".webp") else 3])[1], np.uint8)
+    path = tmp_path / f"altered{suffix}"
+    for _ in range(60):
+        changed = data.copy()
+        places = rng.integers(0, len(data), rng.integers(1, 20))
+        changed[places] = rng.integers(0, 256, len(places), np.uint8)
+        changed[: rng.integers(0, len(data))].tofile(path) if rng.random() < 0.3 else changed.tofile(path)
+        try:
+            result = read_picture(path)
+        except PictureUnreadable:
+            continue
+        assert result.dtype == np.uint8
+        assert result.shape[2] == 3
