@@ -34,9 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words.insert(0, "gui")
         chosen = "gui"
     arguments = _parser(chosen).parse_args(words)
-    logging.basicConfig(
-        level=logging.DEBUG if arguments.debug else logging.ERROR, format="%(name)s: %(message)s", stream=sys.stderr
-    )
+    _log_to_terminal(arguments.debug)
     try:
         result: int = import_module(f"rfapp.cli.{arguments.command}").run(arguments)
         if sys.stdout is not None:  # as in a Windows program without a console
@@ -53,6 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"rfapp: {error}", file=sys.stderr)
         return WRONG_USAGE if isinstance(error, UsageError | SettingsError) else FAILED
+
+
+def _log_to_terminal(debug: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.DEBUG if debug else logging.ERROR)  # of the handler: a log file may take more
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING, format="%(name)s: %(message)s", handlers=[handler]
+    )
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:

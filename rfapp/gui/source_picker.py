@@ -109,7 +109,11 @@ class SourcePicker(QToolButton):
 
     def set_room(self, pixels: int) -> None:
         """Take at most so many pixels; a longer name is cut in its middle."""
-        self.setMaximumWidth(max(96, pixels))
+        self.setMaximumWidth(max(64, pixels))
+        named = pixels >= 130
+        self.setToolButtonStyle(
+            Qt.ToolButtonStyle.ToolButtonTextBesideIcon if named else Qt.ToolButtonStyle.ToolButtonIconOnly
+        )
         self._elide()
 
     def set_recent(self, recent: Sequence[str]) -> None:

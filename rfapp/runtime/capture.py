@@ -221,9 +221,9 @@ class Capture:
         if info.live:
             # A camera or stream has no end: it went away without a word.
             raise CameraLost(mark("“{title}” stopped delivering pictures."), title=info.title)
-        if problem is not None:
-            self._events.problem(self, problem)
         if self._loop and info.seekable and self._was_running:
+            if problem is not None:
+                self._events.problem(self, problem)
             source.seek(0.0)
             clock.reset()
             return False
