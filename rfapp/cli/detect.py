@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import sys
 import time
@@ -326,15 +327,24 @@ def quiet_libraries() -> Iterator[None]:
     stderr = sys.stderr
     if own == 2:
         stderr.flush()
-        sys.stderr = open(kept, "w", encoding=stderr.encoding, errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+        ours = open(kept, "w", encoding=stderr.encoding, errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+        _speak_through(ours, instead_of=stderr)
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)
     os.close(nothing)
     try:
         yield
     finally:
-        if own == 2:
-            sys.stderr.flush()
-            sys.stderr = stderr
         os.dup2(kept, 2)
+        if own == 2:
+            ours.flush()
+            _speak_through(stderr, instead_of=ours)
         os.close(kept)
+
+
+def _speak_through(stream: TextIO, *, instead_of: TextIO) -> None:
+    """Make *stream* Python's standard error, also for what is logged."""
+    sys.stderr = stream
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is instead_of:
+            handler.setStream(stream)

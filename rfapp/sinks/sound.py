@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.container
 import av.error
+from av.stream import Disposition
 
 if TYPE_CHECKING:
     Packet = av.Packet[Any]  # a piece of encoded sound, on its way in or out
@@ -33,7 +34,8 @@ class Sound:
         self._output = output
         self._input = av.open(f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
         self._tracks: dict[int, _Copied | _Encoded] = {}
-        video = self._input.streams.video[0] if self._input.streams.video else None
+        moving = (s for s in self._input.streams.video if not s.disposition & Disposition.attached_pic)
+        video = next(moving, None)
         origin = Fraction(0)
         if video is not None and video.start_time is not None and video.time_base is not None:
             origin = video.start_time * video.time_base

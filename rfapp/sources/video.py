@@ -16,6 +16,7 @@ import av.error
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from rfapp.errors import SourceDamaged, SourceEmpty, SourceError, SourceNotFound, SourceUnreadable
@@ -44,7 +45,7 @@ def open_video(path: Path) -> av.container.InputContainer:
     try:
         if container.format.name in _TEXT_FORMATS:
             raise _no_video(path)
-        if not container.streams.video:
+        if moving_stream(container) is None:
             raise SourceEmpty(
                 mark("“{path}” has no pictures in it, only sound or other data."),
                 mark("Open a video that has pictures."),
@@ -54,6 +55,14 @@ def open_video(path: Path) -> av.container.InputContainer:
         container.close()
         raise
     return container
+
+
+def moving_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The first video stream that is no still picture, such as the cover of a song; None where there is none."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    return None
 
 
 def check_file(path: Path) -> None:
@@ -135,14 +144,16 @@ class Video(Source):
             )
 
     def _start(self, container: av.container.InputContainer) -> None:
+        stream = moving_stream(container)
+        assert stream is not None  # open_video has looked
         self._container = container
-        self._stream = container.streams.video[0]
+        self._stream = stream
         self._stream.thread_type = "AUTO"
         base = self._stream.time_base or Fraction(1, av.time_base)
         self._tick = base
         #: When the stream starts on the container's clock: None until the first frame where the file does not say.
         self._origin = None if self._stream.start_time is None else self._stream.start_time * base
-        self._stated_s = _stated_length(container)
+        self._stated_s = _stated_length(container, stream)
         self._frames = self._decode()
 
     # ------------------------------------------------------------------------------------------------------ read
@@ -305,12 +316,11 @@ class Video(Source):
                     container.close()
 
 
-def _stated_length(container: av.container.InputContainer) -> float | None:
+def _stated_length(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
     """How long the video stream says it is, in seconds, or None where nothing says it.
 
     The container's length counts only where it has no other streams, for sound may be longer.
     """
-    stream = container.streams.video[0]
     whole = None if container.duration is None else container.duration / av.time_base
     own = None if stream.duration is None or stream.time_base is None else float(stream.duration * stream.time_base)
     if own is None:

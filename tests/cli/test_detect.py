@@ -7,6 +7,8 @@ import csv
 import json
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -216,6 +218,21 @@ def test_libraries_keep_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     captured = capfd.readouterr()
     assert "is damaged or incomplete" in captured.err
     assert [line.partition(" ")[0] for line in captured.err.splitlines()] == ["rfapp:", "1"]
+
+
+def test_what_python_says_comes_through() -> None:
+    code = """
+import logging, os, sys
+from rfapp.cli.detect import quiet_libraries
+logging.basicConfig(stream=sys.stderr, format="logged %(message)s")
+with quiet_libraries():
+    os.write(2, b"chatter ")
+    logging.error("one")
+    print("printed", file=sys.stderr)
+os.write(2, b"after")
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr.split() == ["logged", "one", "printed", "after"]
 
 
 def test_file_without_permission(
@@ -463,8 +480,6 @@ def test_defect_in_the_reader_does_not_hang(folder: Path, monkeypatch: pytest.Mo
 def test_progress_bar_on_a_terminal(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import sys
-
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     (folder / "bad [red].jpg").write_text("no picture")

@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from rfapp.errors import SourceDamaged, SourceEmpty, SourceNotFound, SourceUnreadable
 from rfapp.frames import Frame
@@ -207,3 +210,41 @@ def test_closing_interrupts_a_long_seek(make_video: MakeVideo) -> None:
     thread.join(5)
     assert not thread.is_alive()
     assert time.monotonic() - began < 2
+
+
+def write_with_cover(path: Path, *, moving: bool) -> None:
+    """Sound, or a video of 10 frames, with a cover picture."""
+    with av.open(str(path), "w") as container:
+        if moving:
+            stream: Any = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        else:
+            stream = container.add_stream("aac", rate=44100)
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        still = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "bgr24")
+        still.pts = 0
+        packets = [*cover.encode(still), *cover.encode()]
+        for number in range(10):
+            if moving:
+                frame: Any = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "bgr24")
+                frame.pts = number
+            else:
+                frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+                frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+                frame.rate, frame.pts = 44100, number * 1024
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        container.mux(packets)
+
+
+def test_cover_picture_is_no_video(tmp_path: Path) -> None:
+    write_with_cover(tmp_path / "song.mp4", moving=False)
+    with pytest.raises(SourceEmpty, match="no pictures"):
+        Video(tmp_path / "song.mp4").open()
+    write_with_cover(tmp_path / "film.mp4", moving=True)
+    with Video(tmp_path / "film.mp4") as source:
+        info = source.open()
+        frames, damage = read_all(source)
+    assert (info.width, info.height, len(frames), damage) == (64, 48, 10, None)
