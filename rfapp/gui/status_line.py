@@ -66,7 +66,7 @@ class StatusLine(QWidget):
         latency = statistics.latency(RECENT_FRAMES)
         if result is not None and not result.fresh and result.detections is not None and running:
             self._delay.setText(self.tr("boxes {age:.1f} s old").format(age=result.age_s))
-        elif latency is not None and running:
+        elif latency is not None and isinstance(state, Running) and not state.info.stills:
             self._delay.setText(
                 self.tr("delay {median:.0f} ms (p95 {p95:.0f})").format(median=latency.median, p95=latency.p95)
             )
