@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -60,6 +61,7 @@ class Window(QWidget):
     """The main window. It owns no thread: it watches a pipeline and gives it commands."""
 
     first_painted = Signal()
+    _saving_failed = Signal(str)
 
     def __init__(
         self,
@@ -89,6 +91,9 @@ class Window(QWidget):
         self._status_timer = QTimer(self, interval=STATUS_EVERY_MS)
         self._status_timer.timeout.connect(self._refresh_status)
         self._status_timer.start()
+        # A disk may take its time; the window does not wait for it.
+        self._writer = ThreadPoolExecutor(1, "settings")
+        self._saving_failed.connect(self.tell)
         self._save_later = QTimer(self, singleShot=True, interval=SAVE_AFTER_MS)
         self._save_later.timeout.connect(self._save_settings)
         theme.changed.connect(self._recolour)
@@ -271,12 +276,15 @@ class Window(QWidget):
         self._save_later.start()
 
     def _save_settings(self) -> None:
-        if not self._remember:
-            return
+        if self._remember:
+            self._writer.submit(self._write_settings, self._settings)
+
+    def _write_settings(self, settings: Settings) -> None:
         try:
-            settings_store.save(self._settings, settings_store.settings_file())
+            settings_store.save(settings, settings_store.settings_file())
         except OSError as error:
-            self.tell(self.tr("The settings could not be saved: {error}").format(error=error))
+            log.warning("saving the settings: %s", error)
+            self._saving_failed.emit(self.tr("The settings could not be saved: {error}").format(error=error))
 
     def _pane_clicked(self) -> None:
         self.show_pane(self.pane_button.isChecked())
@@ -544,6 +552,7 @@ class Window(QWidget):
                 memory_store.save(memory, memory_store.memory_file())
             except OSError as error:
                 log.warning("%s", error)
+        self._writer.shutdown()
         self._status_timer.stop()
         self.bridge.disconnect_from_pipeline()
         super().closeEvent(event)

@@ -350,3 +350,13 @@ def test_a_relative_path_is_remembered_whole(window, qtbot, tmp_path, monkeypatc
     window.pipeline.open(lambda: Clip(length=1000), title="here.mp4")
     qtbot.waitUntil(lambda: bool(window._memory.recent))
     assert window._memory.recent == (str(tmp_path / "here.mp4"),)
+
+
+def test_settings_that_can_not_be_saved_are_told_and_the_window_goes_on(window, qtbot, monkeypatch):
+    def full(settings, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(settings_store, "save", full)
+    window.pane.control("detector_nms")._box.setValue(0.5)
+    qtbot.waitUntil(lambda: "No space left" in window.banner.text, timeout=3000)
+    assert window.pipeline.settings.detector.nms == 0.5
