@@ -39,7 +39,7 @@ from rfapp.gui.live_view import LiveView
 from rfapp.gui.memory import Memory
 from rfapp.gui.notice import Action, Banner, Card
 from rfapp.gui.settings_pane import SettingsPane, translated
-from rfapp.gui.source_picker import CameraFinder, SourcePicker, short_name
+from rfapp.gui.source_picker import CameraFinder, SourcePicker, icon_for, short_name
 from rfapp.gui.status_line import StatusLine
 from rfapp.gui.theme import Theme, app_icon
 from rfapp.gui.timeline import Timeline
@@ -347,6 +347,8 @@ class Window(QWidget):
 
     def _running(self, state: Running | Paused) -> None:
         if self._address:
+            if state.info.live and icon_for(self._address) == "camera":
+                self._address = f"camera:{state.info.title}"  # by name, so that it is found again another day
             self.picker.show_title(self._address, state.info.title)
             if self._address not in self._memory.recent[:1]:
                 self._memory = self._memory.opened(_whole(self._address))

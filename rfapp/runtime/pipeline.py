@@ -249,8 +249,8 @@ class LivePipeline:
         self._last_detection = None
 
     def _start_capture(self, title: str, *, after: RfappError | None = None, paused: bool = False) -> None:
-        source, settings = self._source, self._settings.source
-        make = (lambda: open_source(source, settings)) if isinstance(source, str) else source
+        source = self._source
+        make = self._open_address if isinstance(source, str) else source
         if make is None:
             return
         self._capture = Capture(
@@ -258,11 +258,14 @@ class LivePipeline:
             title,
             CaptureEvents(self._captured, self._capture_state, self._capture_problem),
             generation=self._generation,
-            loop=settings.loop,
+            loop=self._settings.source.loop,
             paused=paused,
             after=after,
         )
         self._capture.start()
+
+    def _open_address(self) -> Source:
+        return open_source(str(self._source), self._settings.source)
 
     def _captured(self, capture: Capture, frame: Frame) -> None:
         """On the capture thread."""
@@ -298,9 +301,13 @@ class LivePipeline:
 
     def _capture_state(self, capture: Capture, state: State) -> None:
         with self._lock:
-            if capture is self._capture:
-                self._stalled = None
-                self._tell_state(state)
+            if capture is not self._capture:
+                return
+            self._stalled = None
+            if isinstance(state, Running) and state.info.live and _is_camera(self._source):
+                # By name from now on: after a replugging "the first camera" may be another one.
+                self._source = f"camera:{state.info.title}"
+            self._tell_state(state)
 
     def _capture_problem(self, capture: Capture, error: RfappError) -> None:
         if capture is self._capture:
@@ -465,6 +472,10 @@ def screen_picture(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         size = (max(1, round(width * SCREEN_PX / longest)), max(1, round(height * SCREEN_PX / longest)))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2BGRA), np.uint8)
+
+
+def _is_camera(source: object) -> bool:
+    return isinstance(source, str) and (source.isdecimal() or source.partition(":")[0] == "camera")
 
 
 def _reopens(before: SourceSettings, after: SourceSettings) -> bool:

@@ -110,7 +110,7 @@ def test_what_opencv_does_to_qt_is_undone_and_nothing_else(monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="X11 and Wayland are Linux's")
 def test_without_a_screen_there_is_a_sentence_and_no_abort():
-    environment = {name: "" for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")}
+    environment = dict.fromkeys(("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"), "")
     done = subprocess.run(
         [sys.executable, "-m", "rfapp", "gui"],
         env={k: v for k, v in os.environ.items() if k not in environment},

@@ -344,3 +344,16 @@ def test_frames_are_read_only():
         watcher.wait(lambda: watcher.results)
         with pytest.raises(ValueError, match="read-only"):
             watcher.results[0].frame.image[0, 0] = 1
+
+
+def test_a_camera_is_looked_for_by_name_once_it_is_known(monkeypatch):
+    asked = []
+
+    def open_source(address, settings):
+        asked.append(address)
+        return Camera([0.01] * 5 + [CameraLost("gone")] if len(asked) == 1 else [0.01] * 500, title="Front")
+
+    monkeypatch.setattr(pipeline_module, "open_source", open_source)
+    with playing("camera") as (_, watcher):
+        watcher.wait(lambda: len(asked) == 2)
+    assert asked == ["camera", "camera:Front"]
