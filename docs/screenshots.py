@@ -118,6 +118,12 @@ def cameras(studio: Studio) -> None:
     wait(lambda: False, 0.2)
 
 
+def models(studio: Studio) -> None:
+    studio.play(seconds=0.5)
+    studio.window.show_page(1)
+    wait(lambda: False, 0.3)
+
+
 def settings_open(studio: Studio) -> None:
     studio.window.pane.findChild(object, "fold").setChecked(True)
     studio.play()
@@ -132,6 +138,7 @@ SHOTS: dict[str, tuple[Callable[[Studio], None], dict[str, object]]] = {
     "error": (error, {}),
     "cameras": (cameras, {}),
     "settings": (settings_open, {"height": 980}),
+    "models": (models, {}),
     "small": (live, {"width": 480, "height": 640}),
     "wide": (live, {"width": 2560, "height": 1300, "theme": "dark"}),
 }

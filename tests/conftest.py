@@ -48,7 +48,7 @@ else:
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     if not pluginmanager.hasplugin("pytest-qt"):
         # The run without Qt reads the same configuration.
-        for name in ("qt_api", "qt_log_level_fail"):
+        for name in ("qt_api", "qt_log_level_fail", "qt_log_ignore"):
             parser.addini(name, "belongs to pytest-qt")
 
 

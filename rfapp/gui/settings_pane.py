@@ -86,7 +86,7 @@ class SettingsPane(QWidget):
         outer.setContentsMargins(1, 0, 0, 0)
         outer.addWidget(scroll)
         self._unfold(False)
-        theme.changed.connect(lambda: self._unfold(self._fold.isChecked()))
+        theme.changed.connect(self._recolour)
 
     def _grid(self, settings: list[Setting]) -> QGridLayout:
         grid = QGridLayout()
@@ -137,6 +137,9 @@ class SettingsPane(QWidget):
     def _change_all(self, settings: Settings) -> None:
         self.show_settings(settings)
         self.changed.emit(settings)
+
+    def _recolour(self) -> None:
+        self._unfold(self._fold.isChecked())
 
     def _unfold(self, open_: bool) -> None:
         self._more.setVisible(open_)

@@ -182,6 +182,15 @@ QToolButton:focus {{ border-color: {c.accent}; }}
 QToolButton#source {{ background: {c.raised}; border-color: {c.border}; padding: 5px 10px; }}
 QToolButton#source:hover {{ background: {c.hover}; }}
 QToolButton::menu-indicator {{ image: none; }}
+QToolButton#tab {{ padding: 5px 12px; color: {c.muted}; }}
+QToolButton#tab:checked {{ color: {c.text}; font-weight: 600; }}
+QWidget#page {{ background: {c.window}; }}
+QListWidget {{ background: {c.panel}; border: 1px solid {c.border}; border-radius: 8px; padding: 4px; outline: none; }}
+QListWidget::item {{ padding: 8px 8px; border-radius: 5px; }}
+QListWidget::item:selected {{ background: {c.accent}; color: {c.on_accent}; }}
+QProgressBar {{ background: {c.border}; border: none; border-radius: 4px; }}
+QProgressBar::chunk {{ background: {c.accent}; border-radius: 4px; }}
+QPushButton::menu-indicator {{ image: none; }}
 QToolButton#fold {{ color: {c.muted}; font-weight: 600; padding: 4px 6px 4px 0; margin-left: -5px; }}
 QPushButton {{ background: {c.raised}; border: 1px solid {c.border}; border-radius: 6px; padding: 7px 14px; }}
 QPushButton:hover {{ background: {c.hover}; }}

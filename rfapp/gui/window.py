@@ -20,11 +20,13 @@ from PySide6.QtGui import (
     QShortcut,
 )
 from PySide6.QtWidgets import (
+    QButtonGroup,
     QFileDialog,
     QHBoxLayout,
     QLabel,
     QMenu,
     QMessageBox,
+    QStackedWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -35,8 +37,10 @@ from rfapp import settings as settings_store
 from rfapp.errors import CameraBlack, CameraFailed, CameraLost, CameraNotFound, RfappError
 from rfapp.gui import memory as memory_store
 from rfapp.gui.bridge import LiveBridge
+from rfapp.gui.controls import Choice
 from rfapp.gui.live_view import LiveView
 from rfapp.gui.memory import Memory
+from rfapp.gui.models_page import ModelsPage
 from rfapp.gui.notice import Action, Banner, Card
 from rfapp.gui.settings_pane import SettingsPane, translated
 from rfapp.gui.source_picker import CameraFinder, SourcePicker, icon_for, short_name
@@ -46,10 +50,12 @@ from rfapp.gui.timeline import Timeline
 from rfapp.runtime import Ended, Failed, Idle, LivePipeline, LiveResult, Opening, Paused, Running, State
 from rfapp.settings import Settings
 from rfapp.sources.kinds import PICTURES, VIDEOS
+from rfapp.weights import known
 
 log = logging.getLogger(__name__)
 
 PANE_WIDTH = 312
+LIVE, MODELS = 0, 1
 #: In a narrower window the settings lie over the picture instead of beside it.
 NARROW = 760
 #: The figures of the status line change this often.
@@ -141,7 +147,13 @@ class Window(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         outer.addWidget(self.toolbar)
-        outer.addWidget(self._body, 1)
+        self.models_page = ModelsPage(self._theme)
+        self.models_page.chosen.connect(self._use_model)
+        self.models_page.changed.connect(self._models_changed)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._body)
+        self._pages.addWidget(self.models_page)
+        outer.addWidget(self._pages, 1)
         outer.addWidget(self.status)
 
     def _build_toolbar(self) -> QWidget:
@@ -170,6 +182,18 @@ class Window(QWidget):
         row.addWidget(self.play_button)
         row.addWidget(self.stop_button)
         row.addStretch(1)
+        self.tabs = QWidget()
+        tabs = QHBoxLayout(self.tabs)
+        tabs.setContentsMargins(0, 0, 12, 0)
+        tabs.setSpacing(2)
+        self._tab_group = QButtonGroup(self)
+        for number, text in enumerate((self.tr("Live"), self.tr("Models"))):
+            tab = QToolButton(text=text, checkable=True, objectName="tab", accessibleName=text, toolTip=text)
+            tab.setChecked(number == LIVE)
+            self._tab_group.addButton(tab, number)
+            tabs.addWidget(tab)
+        self._tab_group.idClicked.connect(self.show_page)
+        row.addWidget(self.tabs)
         for button in (self.mirror_button, self.full_screen_button, self.pane_button, self.menu_button):
             row.addWidget(button)
         return toolbar
@@ -182,6 +206,9 @@ class Window(QWidget):
 
     def _build_menu(self) -> QMenu:
         menu = QMenu(self)
+        menu.addAction(self.tr("Live"), lambda: self.show_page(LIVE))
+        menu.addAction(self.tr("Models"), lambda: self.show_page(MODELS))
+        menu.addSeparator()
         menu.addAction(self.tr("About rfapp"), self._about)
         menu.addAction(self.tr("Show the log"), self._show_log)
         menu.addSeparator()
@@ -212,6 +239,30 @@ class Window(QWidget):
         self.picker.show_title(address, short_name(address))
         self._pipeline.open(address, title=short_name(address))
 
+    @Slot(int)
+    def show_page(self, number: int) -> None:
+        """Turn to the live view (LIVE) or the page of models (MODELS)."""
+        self._pages.setCurrentIndex(number)
+        self._tab_group.button(number).setChecked(True)
+        for button in (self.mirror_button, self.full_screen_button, self.pane_button):
+            button.setEnabled(number == LIVE)
+        if number == MODELS:
+            self.models_page.show_current(self._settings.detector.model)
+            self.models_page.refresh()
+        else:
+            self.view.setFocus()
+
+    @Slot(str)
+    def _use_model(self, name: str) -> None:
+        self._change(self._settings.changed(detector_model=name))
+        self.models_page.show_current(name)
+
+    @Slot()
+    def _models_changed(self) -> None:
+        control = self.pane.control("detector_model")
+        assert isinstance(control, Choice)
+        control.set_choices(tuple((name, name) for name in known()))
+
     def play_or_pause(self) -> None:
         """Pause what runs, go on with what is paused, start again what has ended."""
         if isinstance(self._pipeline.state, Running | Opening):
@@ -223,6 +274,8 @@ class Window(QWidget):
         self._change(self._settings.changed(view_mirror=not self._settings.view.mirror))
 
     def toggle_full_screen(self) -> None:
+        if self._pages.currentIndex() != LIVE:
+            return
         full = not self.isFullScreen()
         for part in (self.toolbar, self.status):
             part.setVisible(not full)
@@ -303,7 +356,9 @@ class Window(QWidget):
     def _show_result(self, result: LiveResult) -> None:
         if result.frame.generation != self._pipeline.generation:
             return
-        if self.card.isVisible() and not isinstance(self._pipeline.state, Failed | Idle):
+        if not isinstance(self._pipeline.state, Running | Paused | Ended):
+            return  # a slow detection that ended after its camera went away
+        if self.card.isVisible():
             self._show_card(False)
         self.view.show_result(result)
         self.timeline.show_time(result.frame.time_s)
@@ -482,7 +537,8 @@ class Window(QWidget):
             self._hide_pane_for_room()
         elif before < NARROW <= now and self._memory.pane_open:
             self.show_pane(True)
-        self.picker.set_room(now - 268)
+        self.tabs.setVisible(now >= NARROW)  # in a narrow window the menu leads there
+        self.picker.set_room(now - (420 if now >= NARROW else 268))
         super().resizeEvent(event)
 
     def _hide_pane_for_room(self) -> None:

@@ -10,12 +10,12 @@ from PySide6.QtGui import QDropEvent, QImage
 from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton, QSlider, QWidget
 
 from rfapp import settings as settings_store
-from rfapp.errors import PictureUnreadable
+from rfapp.errors import CameraLost, CameraNotFound, PictureUnreadable
 from rfapp.gui import memory
 from rfapp.gui.overlay import BOX_COLOUR, LANDMARK_COLOURS
 from rfapp.runtime import Ended, Idle, Paused, Running
 from rfapp.settings import Settings
-from tests.runtime.fakes import Clip, FakeDetector
+from tests.runtime.fakes import Camera, Clip, FakeDetector
 
 
 def open_clip(window, **about):
@@ -229,8 +229,6 @@ def test_clicking_the_time_line_goes_there(window, qtbot):
 
 
 def test_a_live_source_has_no_time_line(window, qtbot):
-    from tests.runtime.fakes import Camera
-
     window.pipeline.open(lambda: Camera([0.02] * 2000))
     qtbot.waitUntil(lambda: window.view.result is not None)
     assert not window.timeline.isVisible()
@@ -360,3 +358,19 @@ def test_settings_that_can_not_be_saved_are_told_and_the_window_goes_on(window, 
     window.pane.control("detector_nms")._box.setValue(0.5)
     qtbot.waitUntil(lambda: "No space left" in window.banner.text, timeout=3000)
     assert window.pipeline.settings.detector.nms == 0.5
+
+
+def test_a_camera_that_went_away_stays_told_when_a_slow_detection_ends_later(make_window, qtbot):
+    cameras = [Camera([0.02] * 30 + [CameraLost("“Fake Cam” is gone.")])]
+
+    def make_source():
+        if not cameras:
+            raise CameraNotFound("No camera is connected.")
+        return cameras.pop()
+
+    window = make_window(detector=lambda settings: FakeDetector(settings, seconds=0.8))
+    window.pipeline.open(make_source)
+    qtbot.waitUntil(lambda: "Waiting for" in shown_texts(window))
+    qtbot.wait(1200)
+    assert "Waiting for" in shown_texts(window)
+    assert window.card.isVisible()

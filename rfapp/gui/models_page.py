@@ -1,0 +1,374 @@
+"""The page of models: what is there, what it is good for, and the ways to get more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QMessageBox,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from rfapp.errors import RfappError
+from rfapp.gui.settings_pane import translated
+from rfapp.gui.tasks import Task
+from rfapp.gui.theme import Theme
+from rfapp.weights import known
+from rfapp.weights.downloads import DOWNLOADS, Cancelled, Download, fetch
+from rfapp.weights.manifest import Model
+
+#: Calls that “Measure speed” takes the middle of.
+CALLS = 30
+
+
+class ModelsPage(QWidget):
+    """``chosen`` carries the name of the model that is to find the faces; ``changed`` tells that the list did."""
+
+    chosen = Signal(str)
+    changed = Signal()
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent, objectName="page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._theme = theme
+        self._models: dict[str, Model] = {}
+        self._current = ""
+        self._speeds: dict[str, str] = {}
+        self._task: Task | None = None
+        self.list = QListWidget(accessibleName=self.tr("Models"))
+        self.list.setMinimumWidth(190)
+        self.list.currentItemChanged.connect(lambda *_: self._show_chosen())
+        self.list.itemActivated.connect(lambda *_: self._use())
+        outer = QHBoxLayout(self)
+        outer.setContentsMargins(18, 16, 18, 16)
+        outer.setSpacing(18)
+        outer.addLayout(self._build_left(), 2)
+        outer.addLayout(self._build_right(), 3)
+        theme.changed.connect(self._recolour)
+        self.refresh()
+
+    # ------------------------------------------------------------------------------ building
+
+    def _build_left(self) -> QVBoxLayout:
+        column = QVBoxLayout(spacing=8)
+        column.addWidget(QLabel(self.tr("Models"), objectName="title"))
+        column.addWidget(self.list, 1)
+        self.import_button = QPushButton(self.tr("Import a checkpoint…"))
+        self.import_button.setToolTip(self.tr("Make a model out of a published RetinaFace file (.pth, .safetensors)"))
+        self.import_button.clicked.connect(self._choose_import)
+        self.download_button = QPushButton(self.tr("Download…"))
+        self.download_button.setToolTip(self.tr("Published weights; nothing is fetched before you choose one"))
+        menu = QMenu(self.download_button)
+        for item in DOWNLOADS.values():
+            if not item.body:
+                text = f"{item.title} — {item.bytes / 1e6:.0f} MB"
+                menu.addAction(text, partial(self.download, item)).setToolTip(item.licence)
+        menu.setToolTipsVisible(True)
+        self.download_button.setMenu(menu)
+        row = QHBoxLayout(spacing=8)
+        row.addWidget(self.import_button)
+        row.addWidget(self.download_button)
+        column.addLayout(row)
+        return column
+
+    def _build_right(self) -> QVBoxLayout:
+        column = QVBoxLayout(spacing=12)
+        self._title = QLabel(objectName="title", wordWrap=True)
+        column.addWidget(self._title)
+        form = QFormLayout(horizontalSpacing=16, verticalSpacing=8)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._facts: dict[str, QLabel] = {}
+        for key, label in (
+            ("network", self.tr("Network")),
+            ("size", self.tr("Size")),
+            ("ap", self.tr("WIDER FACE")),
+            ("speed", self.tr("Speed here")),
+            ("origin", self.tr("Origin")),
+            ("licence", self.tr("Licence")),
+            ("file", self.tr("File")),
+        ):
+            value = QLabel(wordWrap=True)
+            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            value.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+            form.addRow(QLabel(label, objectName="muted"), value)
+            self._facts[key] = value
+        column.addLayout(form)
+        self.use_button = QPushButton(self.tr("Use this model"), objectName="primary")
+        self.use_button.clicked.connect(self._use)
+        self.measure_button = QPushButton(self.tr("Measure speed"))
+        self.measure_button.clicked.connect(self._measure)
+        self.verify_button = QPushButton(self.tr("Verify"), toolTip=self.tr("Make sure that the file is whole"))
+        self.verify_button.clicked.connect(self._verify)
+        self.remove_button = QPushButton(self.tr("Remove"))
+        self.remove_button.clicked.connect(self._ask_remove)
+        row = QHBoxLayout(spacing=8)
+        for button in (self.use_button, self.measure_button, self.verify_button, self.remove_button):
+            row.addWidget(button)
+        row.addStretch(1)
+        column.addLayout(row)
+        column.addWidget(QFrame(objectName="rule"))
+        column.addLayout(self._build_progress())
+        column.addStretch(1)
+        return column
+
+    def _build_progress(self) -> QVBoxLayout:
+        self._said = QLabel(wordWrap=True)
+        self._said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._bar = QProgressBar(textVisible=False)
+        self._bar.setMaximumHeight(8)
+        self._cancel = QPushButton(self.tr("Cancel"))
+        self._cancel.clicked.connect(self._cancel_task)
+        row = QHBoxLayout(spacing=10)
+        row.addWidget(self._bar, 1)
+        row.addWidget(self._cancel)
+        column = QVBoxLayout(spacing=8)
+        column.addWidget(self._said)
+        column.addLayout(row)
+        self._busy(False)
+        return column
+
+    # ------------------------------------------------------------------------------ the list
+
+    def refresh(self) -> None:
+        """Read the list anew, keeping the choice where it can be kept."""
+        before = self._chosen_name() or self._current
+        self._models = known()
+        self.list.clear()
+        for name, model in self._models.items():
+            item = QListWidgetItem(name)
+            item.setData(Qt.ItemDataRole.UserRole, name)
+            item.setToolTip(model.title)
+            self.list.addItem(item)
+            if name == before:
+                self.list.setCurrentItem(item)
+        if self.list.currentItem() is None and self.list.count():
+            self.list.setCurrentRow(0)
+        self._mark_current()
+
+    def show_current(self, name: str) -> None:
+        """Mark the model that finds the faces just now."""
+        self._current = name
+        self._mark_current()
+
+    def _mark_current(self) -> None:
+        for row in range(self.list.count()):
+            item = self.list.item(row)
+            name = item.data(Qt.ItemDataRole.UserRole)
+            item.setText(f"{name}   ✓" if name == self._current else name)
+        self._show_chosen()
+
+    def _chosen_name(self) -> str:
+        item = self.list.currentItem()
+        return "" if item is None else str(item.data(Qt.ItemDataRole.UserRole))
+
+    def _show_chosen(self) -> None:
+        model = self._models.get(self._chosen_name())
+        for button in (self.use_button, self.measure_button, self.verify_button, self.remove_button):
+            button.setEnabled(model is not None and self._task is None)
+        if model is None:
+            return
+        self.remove_button.setEnabled(not model.shipped and self._task is None)
+        self.remove_button.setToolTip(self.tr("It comes with rfapp and stays") if model.shipped else "")
+        self.use_button.setText(self.tr("In use") if model.name == self._current else self.tr("Use this model"))
+        self._title.setText(model.title or model.name)
+        facts = {
+            "network": model.config.architecture,
+            "size": f"{model.bytes / 1e6:.1f} MB" if model.bytes else "",
+            "ap": " · ".join(f"{key} {value:.1f}" for key, value in model.ap.items()) or self.tr("not measured"),
+            "speed": self._speeds.get(model.name, self.tr("not measured")),
+            "origin": model.origin,
+            "licence": model.licence or self.tr("not stated: ask whoever gave you the file"),
+            "file": str(model.path),
+        }
+        for key, text in facts.items():
+            self._facts[key].setText(text)
+
+    def _recolour(self) -> None:
+        self.import_button.setIcon(self._theme.icon("folder"))
+        self.download_button.setIcon(self._theme.icon("down"))
+
+    # ------------------------------------------------------------------------------ what the buttons do
+
+    def _use(self) -> None:
+        name = self._chosen_name()
+        if name and name != self._current:
+            self.chosen.emit(name)
+
+    def _measure(self) -> None:
+        name = self._chosen_name()
+
+        def work(tell: Callable[[int, int], bool]) -> tuple[str, str]:
+            from rfapp.detector import FaceDetector, built_in_picture
+
+            picture, times = built_in_picture(), []
+            with FaceDetector(name) as detector:
+                detector.warm_up(picture.shape[1], picture.shape[0])
+                for count in range(CALLS):
+                    began = time.perf_counter()
+                    detector(picture)
+                    times.append(time.perf_counter() - began)
+                    if not tell(count + 1, CALLS):
+                        break
+                where = f"{detector.device_title}, {detector.engine} {detector.precision}"
+            return name, f"{median(times) * 1e3:.1f} ms a picture of 640×640 ({where})"
+
+        self._start(work, self.tr("Measuring {name}…").format(name=name), self._measured)
+
+    @Slot(object)
+    def _measured(self, result: tuple[str, str]) -> None:
+        self._speeds[result[0]] = result[1]
+        self._finish("")
+
+    def _verify(self) -> None:
+        model = self._models[self._chosen_name()]
+
+        def work(tell: Callable[[int, int], bool]) -> str:
+            from rfapp.weights import verify
+
+            verify(model)
+            return model.name
+
+        self._start(
+            work,
+            self.tr("Verifying {name}…").format(name=model.name),
+            lambda name: self._finish(self.tr("{name} is whole.").format(name=name)),
+        )
+
+    def _ask_remove(self) -> None:
+        name = self._chosen_name()
+        answer = QMessageBox.question(
+            self,
+            self.tr("Remove a model"),
+            self.tr("Remove “{name}” and delete its file?").format(name=name),
+        )
+        if answer == QMessageBox.StandardButton.Yes:
+            self.remove(name)
+
+    def remove(self, name: str) -> None:
+        """Remove one of the user's own models."""
+
+        def work(tell: Callable[[int, int], bool]) -> str:
+            from rfapp.weights.removing import remove_model
+
+            return remove_model(name).name
+
+        self._start(
+            work,
+            self.tr("Removing {name}…").format(name=name),
+            lambda gone: self._finish(self.tr("{name} is gone.").format(name=gone), list_changed=True),
+        )
+
+    def _choose_import(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(
+            self,
+            self.tr("Import a checkpoint"),
+            str(Path.home()),
+            self.tr("Checkpoints (*.pth *.pt *.safetensors *.whl *.onnx *.tar);;All files (*)"),
+        )
+        if path:
+            self.import_file(Path(path))
+
+    def import_file(self, path: Path) -> None:
+        """Make a model out of *path* and try it on the built-in picture."""
+
+        def work(tell: Callable[[int, int], bool]) -> Any:
+            return _import(path, None)
+
+        self._start(work, self.tr("Importing {file}…").format(file=path.name), self._imported)
+
+    def download(self, item: Download, folder: Path | None = None) -> None:
+        """Fetch published weights and import them."""
+
+        def work(tell: Callable[[int, int], bool]) -> Any:
+            from rfapp.places import cache_dir
+
+            file = fetch(item, folder or cache_dir() / "downloads", tell)
+            done = _import(file, item.name)
+            file.unlink(missing_ok=True)
+            return done
+
+        self._start(work, self.tr("Downloading {title}…").format(title=item.title), self._imported)
+
+    @Slot(object)
+    def _imported(self, done: Any) -> None:
+        text = self.tr("{name} is ready.").format(name=done.model.name)
+        self._finish(f"{done.warning} {text}".strip(), list_changed=True)
+        for row in range(self.list.count()):
+            if self.list.item(row).data(Qt.ItemDataRole.UserRole) == done.model.name:
+                self.list.setCurrentRow(row)
+
+    # ------------------------------------------------------------------------------ tasks
+
+    def _start(self, work: Callable[[Callable[[int, int], bool]], Any], text: str, then: Callable[[Any], None]) -> None:
+        if self._task is not None:
+            return
+        self._task = Task(work, self)
+        self._task.advanced.connect(self._advance)
+        self._task.succeeded.connect(then)
+        self._task.failed.connect(self._failed)
+        self._said.setText(text)
+        self._busy(True)
+        self._task.start()
+
+    @Slot(object, object)
+    def _advance(self, done: int, total: int) -> None:
+        # In thousandths: Qt's bars count in 32 bits.
+        self._bar.setRange(0, 1000 if total else 0)
+        self._bar.setValue(round(1000 * done / total) if total else 0)
+
+    @Slot(object)
+    def _failed(self, error: RfappError) -> None:
+        hint = translated(error.hint_template).format(**error.values) if error.hint_template else ""
+        text = f"{translated(error.message_template).format(**error.values)} {hint}".strip()
+        self._finish(self.tr("Cancelled.") if isinstance(error, Cancelled) else text)
+
+    def _finish(self, text: str, *, list_changed: bool = False) -> None:
+        self._task = None
+        self._busy(False)
+        self._said.setText(text)
+        if list_changed:
+            self.refresh()
+            self.changed.emit()
+        self._show_chosen()
+
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _busy(self, busy: bool) -> None:
+        self._bar.setRange(0, 0)
+        self._bar.setVisible(busy)
+        self._cancel.setVisible(busy)
+        for button in (self.import_button, self.download_button):
+            button.setEnabled(not busy)
+        if busy:
+            for button in (self.use_button, self.measure_button, self.verify_button, self.remove_button):
+                button.setEnabled(False)
+
+
+def _import(path: Path, name: str | None) -> Any:
+    from rfapp.detector import try_out
+    from rfapp.engines import import_torch
+
+    import_torch()
+    from rfapp.weights import import_weights
+
+    return import_weights(path, try_out=try_out, name=name)
