@@ -68,7 +68,7 @@ class Studio:
         print(f"docs/images/{name}.png")
 
     def _with_menu(self, picture: QPixmap) -> QPixmap:
-        menu, picker = self.window.picker.menu(), self.window.picker
+        menu, picker = self.window.toolbar.picker.menu(), self.window.toolbar.picker
         menu.popup(picker.mapToGlobal(QPoint(0, picker.height() + 2)))
         wait(lambda: False, 0.2)
         painter = QPainter(picture)

@@ -28,8 +28,8 @@ from PySide6.QtWidgets import (
 )
 
 from rfapp.errors import RfappError
-from rfapp.gui.settings_pane import translated
 from rfapp.gui.tasks import Task
+from rfapp.gui.texts import sentence_of
 from rfapp.gui.theme import Theme
 from rfapp.weights import known
 from rfapp.weights.downloads import DOWNLOADS, Cancelled, Download, fetch
@@ -336,9 +336,7 @@ class ModelsPage(QWidget):
 
     @Slot(object)
     def _failed(self, error: RfappError) -> None:
-        hint = translated(error.hint_template).format(**error.values) if error.hint_template else ""
-        text = f"{translated(error.message_template).format(**error.values)} {hint}".strip()
-        self._finish(self.tr("Cancelled.") if isinstance(error, Cancelled) else text)
+        self._finish(self.tr("Cancelled.") if isinstance(error, Cancelled) else sentence_of(error))
 
     def _finish(self, text: str, *, list_changed: bool = False) -> None:
         self._task = None

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, Qt, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from rfapp.gui.controls import Choices, Control, Switch, control_for
+from rfapp.gui.texts import translated
 from rfapp.gui.theme import Theme
 from rfapp.settings import Setting, Settings, all_settings
 from rfapp.text import mark
@@ -35,11 +36,6 @@ CHOICE_TEXTS = {
     "light": mark("light"),
     "dark": mark("dark"),
 }
-
-
-def translated(text: str) -> str:
-    """The sentence of a room without Qt, in the user's language."""
-    return QCoreApplication.translate("rfapp", text)
 
 
 class SettingsPane(QWidget):

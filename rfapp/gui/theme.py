@@ -188,6 +188,7 @@ QWidget#page {{ background: {c.window}; }}
 QListWidget {{ background: {c.panel}; border: 1px solid {c.border}; border-radius: 8px; padding: 4px; outline: none; }}
 QListWidget::item {{ padding: 8px 8px; border-radius: 5px; }}
 QListWidget::item:selected {{ background: {c.accent}; color: {c.on_accent}; }}
+QLabel#loading {{ background: rgba(8, 12, 14, 190); color: #eef3f5; border-radius: 14px; padding: 6px 16px; }}
 QProgressBar {{ background: {c.border}; border: none; border-radius: 4px; }}
 QProgressBar::chunk {{ background: {c.accent}; border-radius: 4px; }}
 QPushButton::menu-indicator {{ image: none; }}

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 
 from rfapp.errors import WeightsError
 from rfapp.gui.models_page import ModelsPage
-from rfapp.gui.window import MODELS
+from rfapp.gui.toolbar import MODELS
 from rfapp.places import shipped_weights
 from rfapp.weights import known
 from rfapp.weights.downloads import Download

@@ -65,8 +65,8 @@ def test_the_empty_window_says_what_can_be_done_and_plays_the_sample_at_a_click(
     assert "Find faces" in shown_texts(window)
     qtbot.mouseClick(button(window, "sample"), Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: window.view.result is not None, timeout=10_000)
-    assert not window.card.isVisible()
-    assert "Sample" in window.picker.toolTip() or "sample" in window.picker.toolTip()
+    assert not window.stage.card.isVisible()
+    assert "Sample" in window.toolbar.picker.toolTip() or "sample" in window.toolbar.picker.toolTip()
 
 
 def test_faces_are_painted_over_the_picture_and_can_be_switched_off(make_window, qtbot):
@@ -202,8 +202,8 @@ def test_space_pauses_and_goes_on(window, qtbot):
 def test_stop_leads_back_to_the_empty_window(window, qtbot):
     open_clip(window, length=10_000)
     qtbot.waitUntil(lambda: window.view.result is not None)
-    qtbot.mouseClick(window.stop_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Idle) and window.card.isVisible())
+    qtbot.mouseClick(window.toolbar.stop, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Idle) and window.stage.card.isVisible())
     assert "Find faces" in shown_texts(window)
     assert window.view.result is None
 
@@ -255,17 +255,17 @@ def test_an_error_stands_where_the_picture_would_be_and_trying_again_helps(windo
     path.write_bytes(cv2.imencode(".png", np.full((40, 60, 3), 99, np.uint8))[1].tobytes())
     qtbot.mouseClick(button(window, "Try again"), Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: window.view.result is not None)
-    assert not window.card.isVisible()
+    assert not window.stage.card.isVisible()
 
 
 def test_one_bad_picture_is_told_in_a_strip_and_the_rest_goes_on(window, qtbot):
     open_clip(window, length=3, stills=True, problem={1: PictureUnreadable("“b.jpg” is no picture.")})
     qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Ended))
-    qtbot.waitUntil(window.banner.isVisible)
-    assert "b.jpg" in window.banner.text
-    close = next(b for b in window.banner.findChildren(QAbstractButton))
+    qtbot.waitUntil(window.stage.banner.isVisible)
+    assert "b.jpg" in window.stage.banner.text
+    close = next(b for b in window.stage.banner.findChildren(QAbstractButton))
     qtbot.mouseClick(close, Qt.MouseButton.LeftButton)
-    assert not window.banner.isVisible()
+    assert not window.stage.banner.isVisible()
 
 
 def test_the_model_list_leads_to_another_model_without_stopping_the_picture(make_window, qtbot):
@@ -283,7 +283,7 @@ def test_a_narrow_window_gives_its_room_to_the_picture(make_window, qtbot):
     window = make_window(width=480, height=640)
     assert not window.pane.isVisible()
     assert window.view.width() == window.width()
-    qtbot.mouseClick(window.pane_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.toolbar.pane, Qt.MouseButton.LeftButton)
     assert window.pane.isVisible()
     assert window.pane.geometry().right() <= window.width()
     assert window.view.width() == window.width(), "in a narrow window the settings lie over the picture"
@@ -330,15 +330,15 @@ def test_the_menu_offers_cameras_by_name(window, qtbot):
 
     window.finder.look = lambda: None
     window.finder.found.emit([Camera("Front", 0, 200), Camera("Front (2)", 2, 200)])
-    texts = [action.text() for action in window.picker.menu().actions()]
+    texts = [action.text() for action in window.toolbar.picker.menu().actions()]
     assert texts[:2] == ["Front", "Front (2)"]
     chosen = []
-    window.picker.chosen.connect(chosen.append)
-    window.picker.chosen.disconnect(window.open)
-    window.picker.menu().actions()[1].trigger()
+    window.toolbar.picker.chosen.connect(chosen.append)
+    window.toolbar.picker.chosen.disconnect(window.open)
+    window.toolbar.picker.menu().actions()[1].trigger()
     assert chosen == ["camera:Front (2)"]
     window.finder.found.emit([])
-    assert "No camera found" in [action.text() for action in window.picker.menu().actions()]
+    assert "No camera found" in [action.text() for action in window.toolbar.picker.menu().actions()]
 
 
 def test_a_relative_path_is_remembered_whole(window, qtbot, tmp_path, monkeypatch):
@@ -356,7 +356,7 @@ def test_settings_that_can_not_be_saved_are_told_and_the_window_goes_on(window, 
 
     monkeypatch.setattr(settings_store, "save", full)
     window.pane.control("detector_nms")._box.setValue(0.5)
-    qtbot.waitUntil(lambda: "No space left" in window.banner.text, timeout=3000)
+    qtbot.waitUntil(lambda: "No space left" in window.stage.banner.text, timeout=3000)
     assert window.pipeline.settings.detector.nms == 0.5
 
 
@@ -373,4 +373,4 @@ def test_a_camera_that_went_away_stays_told_when_a_slow_detection_ends_later(mak
     qtbot.waitUntil(lambda: "Waiting for" in shown_texts(window))
     qtbot.wait(1200)
     assert "Waiting for" in shown_texts(window)
-    assert window.card.isVisible()
+    assert window.stage.card.isVisible()

@@ -1,0 +1,113 @@
+"""The row of buttons over the picture."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QToolButton, QWidget
+
+from rfapp.gui.source_picker import CameraFinder, SourcePicker
+from rfapp.gui.theme import Theme
+from rfapp.runtime import Idle, Opening, Running, State
+
+LIVE, MODELS = 0, 1
+#: What all but the source picker takes of a toolbar with and without tabs, in pixels.
+ROOM_WITH_TABS, ROOM_WITHOUT = 420, 268
+
+
+class Toolbar(QWidget):
+    """Source, play, stop; pages; mirror, full screen, settings, menu. It only tells what was clicked."""
+
+    play_clicked = Signal()
+    stop_clicked = Signal()
+    mirror_clicked = Signal()
+    full_screen_clicked = Signal()
+    pane_clicked = Signal(bool)
+    page_chosen = Signal(int)
+    about_wanted = Signal()
+    log_wanted = Signal()
+    quit_wanted = Signal()
+
+    def __init__(self, theme: Theme, finder: CameraFinder, parent: QWidget | None = None) -> None:
+        super().__init__(parent, objectName="toolbar")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._theme = theme
+        self.picker = SourcePicker(theme, finder)
+        self.play = self._button("play", self.tr("Play or pause (Space)"))
+        self.play.clicked.connect(self.play_clicked)
+        self.stop = self._button("stop", self.tr("Stop and close the source"))
+        self.stop.clicked.connect(self.stop_clicked)
+        self.mirror = self._button("mirror", self.tr("Mirror the picture (M)"), checkable=True)
+        self.mirror.clicked.connect(self.mirror_clicked)
+        self.full_screen = self._button("fullscreen", self.tr("Full screen (F)"))
+        self.full_screen.clicked.connect(self.full_screen_clicked)
+        self.pane = self._button("settings", self.tr("Settings (Ctrl+,)"), checkable=True)
+        self.pane.clicked.connect(self.pane_clicked)
+        self.menu = self._button("menu", self.tr("Menu"))
+        self.menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu.setMenu(self._build_menu())
+        self._tabs = self._build_tabs()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(10, 7, 10, 7)
+        row.setSpacing(4)
+        row.addWidget(self.picker)
+        row.addSpacing(6)
+        row.addWidget(self.play)
+        row.addWidget(self.stop)
+        row.addStretch(1)
+        row.addWidget(self._tabs)
+        for button in (self.mirror, self.full_screen, self.pane, self.menu):
+            row.addWidget(button)
+        theme.changed.connect(self._recolour)
+        self._recolour()
+
+    def _button(self, icon: str, tip: str, *, checkable: bool = False) -> QToolButton:
+        button = QToolButton(toolTip=tip, accessibleName=tip.partition(" (")[0], checkable=checkable)
+        button.setProperty("icon_name", icon)
+        return button
+
+    def _build_tabs(self) -> QWidget:
+        holder = QWidget()
+        row = QHBoxLayout(holder)
+        row.setContentsMargins(0, 0, 12, 0)
+        row.setSpacing(2)
+        self._pages = QButtonGroup(self)
+        for number, text in ((LIVE, self.tr("Live")), (MODELS, self.tr("Models"))):
+            tab = QToolButton(text=text, checkable=True, objectName="tab", accessibleName=text, toolTip=text)
+            tab.setChecked(number == LIVE)
+            self._pages.addButton(tab, number)
+            row.addWidget(tab)
+        self._pages.idClicked.connect(self.page_chosen.emit)
+        return holder
+
+    def _build_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.addAction(self.tr("Live"), lambda: self.page_chosen.emit(LIVE))
+        menu.addAction(self.tr("Models"), lambda: self.page_chosen.emit(MODELS))
+        menu.addSeparator()
+        menu.addAction(self.tr("About rfapp"), self.about_wanted.emit)
+        menu.addAction(self.tr("Show the log"), self.log_wanted.emit)
+        menu.addSeparator()
+        menu.addAction(self.tr("Quit"), self.quit_wanted.emit)
+        return menu
+
+    def show_state(self, state: State) -> None:
+        """Offer what makes sense now."""
+        self.play.setProperty("icon_name", "pause" if isinstance(state, Running) else "play")
+        self.play.setEnabled(not isinstance(state, Idle | Opening))
+        self.stop.setEnabled(not isinstance(state, Idle))
+        self._recolour()
+
+    def show_page(self, number: int) -> None:
+        """Mark the page that is shown; what belongs to the picture rests while another one is."""
+        self._pages.button(number).setChecked(True)
+        for button in (self.mirror, self.full_screen, self.pane):
+            button.setEnabled(number == LIVE)
+
+    def fit(self, width: int, *, narrow: bool) -> None:
+        """Share *width* out: in a narrow window the menu leads to the pages, and the name of the source is cut."""
+        self._tabs.setVisible(not narrow)
+        self.picker.set_room(width - (ROOM_WITHOUT if narrow else ROOM_WITH_TABS))
+
+    def _recolour(self) -> None:
+        for button in (self.play, self.stop, self.mirror, self.full_screen, self.pane, self.menu):
+            button.setIcon(self._theme.icon(button.property("icon_name")))
