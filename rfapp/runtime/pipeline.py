@@ -11,13 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
-import cv2
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable
+from dataclasses import replace
 
 from rfapp.detector import FaceDetector
 from rfapp.errors import CameraFailed, EngineFailed, RfappError
@@ -25,6 +20,7 @@ from rfapp.frames import Detections, Frame
 from rfapp.runtime.capture import Capture, CaptureEvents
 from rfapp.runtime.loader import DetectorLoader, MakeDetector, same_network
 from rfapp.runtime.mailbox import Mailbox
+from rfapp.runtime.screen import screen_picture
 from rfapp.runtime.states import (
     DetectorTitle,
     Ended,
@@ -37,6 +33,7 @@ from rfapp.runtime.states import (
     State,
 )
 from rfapp.runtime.statistics import Statistics
+from rfapp.runtime.subscribers import Subscribers
 from rfapp.settings import DetectorSettings, Settings, SourceSettings
 from rfapp.sources import Source, open_source
 from rfapp.text import mark
@@ -48,17 +45,8 @@ SLOW_S = 0.150
 #: A live source that delivers nothing for STALLED_S is said to have stalled; after ABANDONED_S its thread is given up
 #: and it is opened again (OpenCV's own time limit for a camera is 10 s). Opening may take OPENING_S.
 STALLED_S, ABANDONED_S, OPENING_S = 3.0, 12.0, 30.0
-#: Pictures for the screen are at most this long: more pixels than that no window shows.
-SCREEN_PX = 2560
 
 MakeSource = Callable[[], Source]
-
-
-@dataclass(frozen=True, slots=True)
-class _Subscriber:
-    on_result: Callable[[LiveResult], None] | None
-    on_state: Callable[[State], None] | None
-    on_error: Callable[[RfappError], None] | None
 
 
 class LivePipeline:
@@ -78,7 +66,7 @@ class LivePipeline:
     ) -> None:
         self._settings = settings
         self._source = source
-        self._subscribers: tuple[_Subscriber, ...] = ()
+        self._subscribers = Subscribers()
         self._lock = threading.RLock()
         self._state: State = Idle()
         self._generation = 0
@@ -114,15 +102,7 @@ class LivePipeline:
         on_error: Callable[[RfappError], None] | None = None,
     ) -> Callable[[], None]:
         """Be told of results, states and errors that do not end anything. Returns a function that ends it."""
-        subscriber = _Subscriber(on_result, on_state, on_error)
-        with self._lock:
-            self._subscribers += (subscriber,)
-
-        def unsubscribe() -> None:
-            with self._lock:
-                self._subscribers = tuple(s for s in self._subscribers if s is not subscriber)
-
-        return unsubscribe
+        return self._subscribers.add(on_result, on_state, on_error)
 
     @property
     def state(self) -> State:
@@ -221,7 +201,7 @@ class LivePipeline:
         with self._lock:
             capture = self._capture
             self._leave()
-            self._subscribers = ()
+            self._subscribers.clear()
         self._closing.set()
         self._detector_there.set()
         self._frames.close()
@@ -443,35 +423,20 @@ class LivePipeline:
 
     def _tell_result(self, result: LiveResult) -> None:
         if result.frame.generation == self._generation:
-            self._call([(s.on_result, result) for s in self._subscribers])
+            self._fail(self._subscribers.result(result))
 
     def _tell_state(self, state: State) -> None:
         self._state = state
-        self._call([(s.on_state, state) for s in self._subscribers])
+        failed = self._subscribers.state(state)
+        if not isinstance(state, Failed):  # else a callback that can't bear failures would go round for ever
+            self._fail(failed)
 
     def _tell_error(self, error: RfappError) -> None:
-        self._call([(s.on_error, error) for s in self._subscribers])
+        self._fail(self._subscribers.error(error))
 
-    def _call(self, calls: Sequence[tuple[Callable[[Any], None] | None, Any]]) -> None:
-        for callback, value in calls:
-            if callback is None:
-                continue
-            try:
-                callback(value)
-            except Exception as error:
-                log.exception("a subscriber failed")
-                if not isinstance(value, Failed):
-                    self._tell_state(Failed(RfappError(mark("A part of the program failed: {error}"), error=error)))
-
-
-def screen_picture(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """*image* (uint8 BGR) as uint8 BGRA, no longer than a screen: the form that Qt paints fastest."""
-    height, width = image.shape[:2]
-    longest = max(height, width)
-    if longest > SCREEN_PX:
-        size = (max(1, round(width * SCREEN_PX / longest)), max(1, round(height * SCREEN_PX / longest)))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2BGRA), np.uint8)
+    def _fail(self, failed: Failed | None) -> None:
+        if failed is not None:
+            self._tell_state(failed)
 
 
 def _is_camera(source: object) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from rfapp.errors import CameraLost, PictureUnreadable, SourceDamaged, SourceUnreadable, UnknownModel
 from rfapp.runtime import Ended, Failed, Idle, LivePipeline, Opening, Paused, Running
 from rfapp.runtime import pipeline as pipeline_module
-from rfapp.runtime.pipeline import screen_picture
+from rfapp.runtime.screen import screen_picture
 from rfapp.settings import Settings
 from tests.runtime.fakes import Camera, Clip, FakeDetector, Watcher, index_of
 
