@@ -18,6 +18,7 @@ COMMANDS = {
     "gui": "open the window (this happens, too, when no command is given)",
     "detect": "find the faces in pictures, folders and videos",
     "evaluate": "measure average precision by the protocol of WIDER FACE",
+    "data": "check the labelled pictures that training is to learn from",
     "weights": "list, verify and import the numbers of the networks",
     "bench": "measure how fast faces are found on this computer",
     "doctor": "tell what is installed and which devices and cameras there are",
