@@ -10,8 +10,9 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 from rfapp.frames import Detections
 from rfapp.settings import ViewSettings
 
+# The colours are those of rfapp.sinks.drawing.
 #: Left eye, right eye, nose, left and right corner of the mouth, as seen in the picture.
-LANDMARK_COLOURS = ("#ffd166", "#ffd166", "#ff8c69", "#f4f7fb", "#f4f7fb")
+LANDMARK_COLOURS = ("#ffd166", "#5cb2ff", "#ff8c69", "#f4f7fb", "#ff80d6")
 BOX_COLOUR, SHADOW_COLOUR, LABEL_TEXT = "#3be0c5", "#0b1214", "#04211c"
 #: Boxes of an earlier frame are painted this strong.
 DIMMED = 0.45

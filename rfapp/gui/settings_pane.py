@@ -30,6 +30,7 @@ CHOICE_TEXTS = {
     "cpu": mark("processor"),
     "cuda": mark("NVIDIA graphics card"),
     "mps": mark("Apple graphics"),
+    "openvino": "OpenVINO",
     "torch": "PyTorch",
     "original": mark("original"),
     "system": mark("as the desktop"),

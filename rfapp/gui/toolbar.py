@@ -7,11 +7,11 @@ from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QToolButton, QWi
 
 from rfapp.gui.source_picker import CameraFinder, SourcePicker
 from rfapp.gui.theme import Theme
-from rfapp.runtime import Idle, Opening, Running, State
+from rfapp.runtime import Ended, Idle, Opening, Paused, Running, State
 
 LIVE, MODELS = 0, 1
 #: What all but the source picker takes of a toolbar with and without tabs, in pixels.
-ROOM_WITH_TABS, ROOM_WITHOUT = 420, 268
+ROOM_WITH_TABS, ROOM_WITHOUT = 460, 304
 
 
 class Toolbar(QWidget):
@@ -19,12 +19,14 @@ class Toolbar(QWidget):
 
     play_clicked = Signal()
     stop_clicked = Signal()
+    snapshot_clicked = Signal()
     mirror_clicked = Signal()
     full_screen_clicked = Signal()
     pane_clicked = Signal(bool)
     page_chosen = Signal(int)
     about_wanted = Signal()
     log_wanted = Signal()
+    report_wanted = Signal()
     quit_wanted = Signal()
 
     def __init__(self, theme: Theme, finder: CameraFinder, parent: QWidget | None = None) -> None:
@@ -36,6 +38,8 @@ class Toolbar(QWidget):
         self.play.clicked.connect(self.play_clicked)
         self.stop = self._button("stop", self.tr("Stop and close the source"))
         self.stop.clicked.connect(self.stop_clicked)
+        self.snapshot = self._button("snapshot", self.tr("Save the picture with its faces (S)"))
+        self.snapshot.clicked.connect(self.snapshot_clicked)
         self.mirror = self._button("mirror", self.tr("Mirror the picture (M)"), checkable=True)
         self.mirror.clicked.connect(self.mirror_clicked)
         self.full_screen = self._button("fullscreen", self.tr("Full screen (F)"))
@@ -53,6 +57,7 @@ class Toolbar(QWidget):
         row.addSpacing(6)
         row.addWidget(self.play)
         row.addWidget(self.stop)
+        row.addWidget(self.snapshot)
         row.addStretch(1)
         row.addWidget(self._tabs)
         for button in (self.mirror, self.full_screen, self.pane, self.menu):
@@ -85,6 +90,7 @@ class Toolbar(QWidget):
         menu.addAction(self.tr("Models"), lambda: self.page_chosen.emit(MODELS))
         menu.addSeparator()
         menu.addAction(self.tr("About rfapp"), self.about_wanted.emit)
+        menu.addAction(self.tr("Report a problem…"), self.report_wanted.emit)
         menu.addAction(self.tr("Show the log"), self.log_wanted.emit)
         menu.addSeparator()
         menu.addAction(self.tr("Quit"), self.quit_wanted.emit)
@@ -95,6 +101,7 @@ class Toolbar(QWidget):
         self.play.setProperty("icon_name", "pause" if isinstance(state, Running) else "play")
         self.play.setEnabled(not isinstance(state, Idle | Opening))
         self.stop.setEnabled(not isinstance(state, Idle))
+        self.snapshot.setEnabled(isinstance(state, Running | Paused | Ended))
         self._recolour()
 
     def show_page(self, number: int) -> None:
@@ -109,5 +116,5 @@ class Toolbar(QWidget):
         self.picker.set_room(width - (ROOM_WITHOUT if narrow else ROOM_WITH_TABS))
 
     def _recolour(self) -> None:
-        for button in (self.play, self.stop, self.mirror, self.full_screen, self.pane, self.menu):
+        for button in (self.play, self.stop, self.snapshot, self.mirror, self.full_screen, self.pane, self.menu):
             button.setIcon(self._theme.icon(button.property("icon_name")))

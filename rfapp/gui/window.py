@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, QRect, Qt, QTimer, QUrl, Signal, Slot
+from PySide6.QtCore import QByteArray, QEvent, QRect, QStandardPaths, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import (
     QCloseEvent,
     QDesktopServices,
@@ -24,11 +25,14 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QStackedWidget, QVBoxLay
 
 from rfapp import __version__
 from rfapp import settings as settings_store
+from rfapp.errors import RfappError
+from rfapp.frames import Detections
 from rfapp.gui import memory as memory_store
 from rfapp.gui.bridge import LiveBridge
 from rfapp.gui.controls import Choice
 from rfapp.gui.memory import Memory
 from rfapp.gui.models_page import ModelsPage
+from rfapp.gui.report import write_report
 from rfapp.gui.settings_pane import SettingsPane
 from rfapp.gui.source_picker import CameraFinder, icon_for, short_name
 from rfapp.gui.stage import Stage
@@ -38,7 +42,9 @@ from rfapp.gui.timeline import Timeline
 from rfapp.gui.toolbar import LIVE, MODELS, Toolbar
 from rfapp.places import log_dir
 from rfapp.runtime import Idle, LivePipeline, LiveResult, Opening, Paused, Running, State
-from rfapp.settings import Settings
+from rfapp.settings import Settings, ViewSettings
+from rfapp.sinks.drawing import draw
+from rfapp.sinks.pictures import write_picture
 from rfapp.sources import Camera, SourceInfo
 from rfapp.sources.kinds import PICTURES, VIDEOS
 from rfapp.weights import known
@@ -59,7 +65,7 @@ class Window(QWidget):
     """The main window. It watches a pipeline and gives it commands."""
 
     first_painted = Signal()
-    _saving_failed = Signal(str)
+    _said = Signal(str)
 
     def __init__(
         self,
@@ -141,12 +147,14 @@ class Window(QWidget):
             (toolbar.picker.folder_wanted, self._choose_folder),
             (toolbar.play_clicked, self.play_or_pause),
             (toolbar.stop_clicked, self._pipeline.stop),
+            (toolbar.snapshot_clicked, self.save_snapshot),
             (toolbar.mirror_clicked, self.toggle_mirror),
             (toolbar.full_screen_clicked, self.toggle_full_screen),
             (toolbar.pane_clicked, self.show_pane),
             (toolbar.page_chosen, self.show_page),
             (toolbar.about_wanted, self._about),
             (toolbar.log_wanted, self._show_log),
+            (toolbar.report_wanted, self._choose_report),
             (toolbar.quit_wanted, self.close),
             (stage.open_wanted, self._open_or_retry),
             (stage.file_wanted, self._choose_file),
@@ -158,7 +166,7 @@ class Window(QWidget):
             (self.pane.changed, self._settings_changed),
             (self.models_page.chosen, self._use_model),
             (self.models_page.changed, self._models_changed),
-            (self._saving_failed, self.tell),
+            (self._said, self.tell),
         ):
             signal.connect(act)
 
@@ -167,6 +175,7 @@ class Window(QWidget):
             ("F", self.toggle_full_screen),
             ("F11", self.toggle_full_screen),
             ("M", self.toggle_mirror),
+            ("S", self.save_snapshot),
             ("Ctrl+,", lambda: self.show_pane(not self.pane.isVisible())),
             ("Ctrl+O", self._choose_file),
             ("Ctrl+Shift+O", self._choose_folder),
@@ -196,6 +205,40 @@ class Window(QWidget):
             self._pipeline.pause()
         elif self._address:
             self._pipeline.resume()
+
+    def save_snapshot(self) -> None:
+        """Save the shown picture at its own size, with what is painted over it, to the user's folder of pictures."""
+        result = self.view.result
+        if result is not None:
+            folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)) / "rfapp"
+            self._writer.submit(self._write_snapshot, result, self._settings.view, folder)
+
+    def _write_snapshot(self, result: LiveResult, view: ViewSettings, folder: Path) -> None:
+        faces = result.detections if result.fresh and result.detections is not None else Detections.empty()
+        image = draw(result.frame.image, faces, boxes=view.boxes, landmarks=view.landmarks, scores=view.scores)
+        name = f"rfapp-{time.strftime('%Y%m%d-%H%M%S')}-{result.frame.index:06}.png"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_picture(folder / name, image)
+        except (OSError, RfappError) as error:
+            self._said.emit(self.tr("The picture could not be saved: {error}").format(error=error))
+        else:
+            self._said.emit(self.tr("Saved as {path}").format(path=folder / name))
+
+    def _choose_report(self) -> None:
+        proposed = str(Path.home() / f"rfapp-report-{time.strftime('%Y%m%d')}.zip")
+        path, _ = QFileDialog.getSaveFileName(self, self.tr("Report a problem"), proposed, "Zip (*.zip)")
+        if path:
+            self.tell(self.tr("Collecting what a helper needs to know…"))
+            self._writer.submit(self._write_report, Path(path))
+
+    def _write_report(self, path: Path) -> None:
+        try:
+            write_report(path)
+        except RfappError as error:
+            self._said.emit(str(error))
+        else:
+            self._said.emit(self.tr("Written to {path}. Look into it before you send it.").format(path=path))
 
     def toggle_mirror(self) -> None:
         self._change(self._settings.changed(view_mirror=not self._settings.view.mirror))
@@ -274,7 +317,7 @@ class Window(QWidget):
             settings_store.save(settings, settings_store.settings_file())
         except OSError as error:
             log.warning("saving the settings: %s", error)
-            self._saving_failed.emit(self.tr("The settings could not be saved: {error}").format(error=error))
+            self._said.emit(self.tr("The settings could not be saved: {error}").format(error=error))
 
     @Slot(str)
     def _use_model(self, name: str) -> None:
@@ -393,6 +436,12 @@ class Window(QWidget):
             self.show_pane(False)
         else:
             super().keyPressEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Nobody looks at a minimised window: detection sleeps until it is back."""
+        if event.type() == QEvent.Type.WindowStateChange:
+            self._pipeline.sleep(self.isMinimized())
+        super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if any(url.isLocalFile() for url in event.mimeData().urls()):

@@ -85,6 +85,7 @@ class LivePipeline:
         self._detecting_since: float | None = None
         self._last_detection: tuple[Frame, Detections] | None = None
         self._last_detect_s = 0.0
+        self._asleep = False
         self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=self._detect, name="inference", daemon=True),
@@ -189,6 +190,14 @@ class LivePipeline:
             if before.detector != settings.detector:
                 self._detect_again()
 
+    def sleep(self, asleep: bool) -> None:
+        """While nobody looks, frames go by without being detected or told; a file plays on."""
+        with self._lock:
+            woken = self._asleep and not asleep
+            self._asleep = asleep
+            if woken:
+                self._detect_again()
+
     def stop(self) -> None:
         """Leave the source; models stay loaded."""
         with self._lock:
@@ -256,6 +265,9 @@ class LivePipeline:
             if self._stalled is not None and capture.info is not None:
                 self._stalled = None
                 self._tell_state(Running(capture.info))
+            asleep = self._asleep
+        if asleep:
+            return
         self.statistics.frame_captured(frame)
         since = self._detecting_since
         slow = self._last_detect_s > SLOW_S or (since is not None and frame.captured_at - since > SLOW_S)

@@ -1,18 +1,21 @@
 """The window as its user has it: clicked, typed, dragged, and looked at."""
 
 import threading
+import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, QStandardPaths, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QImage
 from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton, QSlider, QWidget
 
 from rfapp import settings as settings_store
-from rfapp.errors import CameraLost, CameraNotFound, PictureUnreadable
+from rfapp.errors import CameraLost, CameraNotFound, OutputError, PictureUnreadable
 from rfapp.gui import memory
 from rfapp.gui.overlay import BOX_COLOUR, LANDMARK_COLOURS
+from rfapp.gui.report import write_report
 from rfapp.runtime import Ended, Idle, Paused, Running
 from rfapp.settings import Settings
 from tests.runtime.fakes import Camera, Clip, FakeDetector
@@ -246,8 +249,6 @@ def test_a_file_dropped_on_the_window_is_opened(window, qtbot, tmp_path):
 
 
 def test_an_error_stands_where_the_picture_would_be_and_trying_again_helps(window, qtbot, tmp_path):
-    import cv2
-
     path = tmp_path / "later.png"
     window.open(str(path))
     qtbot.waitUntil(lambda: "There is no file" in shown_texts(window))
@@ -374,3 +375,41 @@ def test_a_camera_that_went_away_stays_told_when_a_slow_detection_ends_later(mak
     qtbot.wait(1200)
     assert "Waiting for" in shown_texts(window)
     assert window.stage.card.isVisible()
+
+
+def test_a_snapshot_has_the_picture_s_own_size_and_what_is_painted_over_it(make_window, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr(QStandardPaths, "writableLocation", lambda *_: str(tmp_path))
+    window = make_window(detector=BigFace)
+    open_clip(window, length=1)
+    qtbot.waitUntil(lambda: window.view.result is not None and window.view.result.fresh)
+    window._address = ""
+    qtbot.keyClick(window, Qt.Key.Key_S)
+    qtbot.waitUntil(lambda: "Saved as" in window.stage.banner.text)
+    (path,) = (tmp_path / "rfapp").glob("*.png")
+    image = cv2.imread(str(path))
+    assert image.shape == (48, 64, 3)
+    assert (image[20, 14:18] != 90).any(), "the box is not in it"
+
+
+def test_a_snapshot_that_can_not_be_written_is_told(make_window, qtbot, tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    monkeypatch.setattr(QStandardPaths, "writableLocation", lambda *_: str(blocked))
+    window = make_window()
+    open_clip(window, length=1)
+    qtbot.waitUntil(lambda: window.view.result is not None)
+    qtbot.mouseClick(window.toolbar.snapshot, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "could not be saved" in window.stage.banner.text)
+
+
+def test_a_problem_report_holds_versions_and_settings_and_no_picture(own_folders, tmp_path):
+    settings_store.save(Settings().changed(detector_score=0.5), settings_store.settings_file())
+    path = write_report(tmp_path / "report.zip")
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        assert "doctor.json" in names
+        assert "settings.toml" in names
+        assert "PySide6" in archive.read("doctor.json").decode()
+        assert not [name for name in names if name.endswith((".png", ".jpg"))]
+    with pytest.raises(OutputError, match="can't be written"):
+        write_report(tmp_path / "no folder" / "report.zip")

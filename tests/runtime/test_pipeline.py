@@ -357,3 +357,16 @@ def test_a_camera_is_looked_for_by_name_once_it_is_known(monkeypatch):
     with playing("camera") as (_, watcher):
         watcher.wait(lambda: len(asked) == 2)
     assert asked == ["camera", "camera:Front"]
+
+
+def test_while_nobody_looks_nothing_is_detected_and_a_file_plays_on():
+    detector = FakeDetector()
+    with playing(of(Clip(length=10_000)), make_detector=lambda settings: detector) as (pipeline, watcher):
+        watcher.wait(watcher.fresh)
+        pipeline.sleep(True)
+        time.sleep(0.1)
+        calls, index = len(detector.calls), watcher.results[-1].frame.index
+        time.sleep(0.3)
+        assert len(detector.calls) == calls
+        pipeline.sleep(False)
+        watcher.wait(lambda: watcher.fresh()[-1].frame.index > index + 20)
