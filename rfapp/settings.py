@@ -68,7 +68,7 @@ class DetectorSettings:
         "auto",
         mark("Engine"),
         mark("The library that runs the network. auto takes the fastest that is installed."),
-        choices=("auto", "torch"),
+        choices=("auto", "openvino", "torch"),
         option="--engine",
     )
     device: str = _setting(

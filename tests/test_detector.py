@@ -280,7 +280,7 @@ def test_from_settings_and_what_it_tells():
         assert detector.settings == settings
         assert (detector.model, detector.engine, detector.device, detector.precision) == (
             "mobilenet0.25",
-            "torch",
+            engines.resolve("auto", "cpu"),
             "cpu",
             "float32",
         )

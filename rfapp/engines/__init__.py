@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes.util
 import platform
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,14 +16,23 @@ from rfapp.errors import EngineMissing
 from rfapp.text import mark
 from rfapp.weights.manifest import Model
 
-__all__ = ["Candidates", "Engine", "available", "create", "cuda_driver_present", "preload", "resolve"]
+__all__ = [
+    "Candidates",
+    "Engine",
+    "available",
+    "create",
+    "cuda_driver_present",
+    "import_torch",
+    "preload",
+    "resolve",
+]
 
-#: Engine → the library that it needs, fastest first.
-_LIBRARIES = {"torch": "torch"}
+#: Engine → the library that it needs, the one that "auto" means on a CPU first.
+_LIBRARIES = {"openvino": "openvino", "torch": "torch"}
 
 
 def available() -> tuple[str, ...]:
-    """The engines whose library is installed, the one that "auto" means first."""
+    """The engines whose library is installed, the one that "auto" means on a CPU first."""
     return tuple(name for name, library in _LIBRARIES.items() if _installed(library))
 
 
@@ -33,52 +43,106 @@ def _installed(library: str) -> bool:
         return False
 
 
-def resolve(engine: str = "auto") -> str:
-    """The engine that *engine* means on this computer. Raises EngineMissing."""
+def resolve(engine: str = "auto", device: str = "auto") -> str:
+    """The engine that *engine* means on this computer for *device*. Raises EngineMissing.
+
+    Graphics cards are torch's; CPUs are OpenVINO's where it is installed.
+    """
     installed = available()
     if engine == "auto" and installed:
-        return installed[0]
+        return "torch" if "torch" in installed and _on_graphics(device) else installed[0]
     if engine in installed:
         return engine
+    missing = "openvino" if engine == "auto" else engine
     raise EngineMissing(
         mark("The engine {engine} is not installed."),
-        mark("Install it with “pip install torch”."),
-        engine="torch" if engine == "auto" else engine,
+        mark("Install it with “pip install {engine}”."),
+        engine=missing,
     )
 
 
-def preload(engine: str = "auto") -> None:
+def _on_graphics(device: str) -> bool:
+    if device == "auto":
+        return cuda_driver_present() or platform.system() == "Darwin"
+    return device != "cpu"
+
+
+def preload(engine: str = "auto", device: str = "auto") -> None:
     """Load what must be loaded before Qt is.
 
     On Windows torch's libraries fail to load once Qt's are in the process (pytorch#166628); elsewhere nothing is
     done, and torch is loaded when a detector needs it. A missing engine is not an error here: creating it says so.
     """
-    if sys.platform == "win32" and engine in ("auto", "torch") and (engine == "torch" or available()[:1] == ("torch",)):
-        import_torch()
+    if sys.platform == "win32" and engine in ("auto", "torch"):
+        try:
+            chosen = resolve(engine, device)
+        except EngineMissing:
+            return
+        if chosen == "torch":
+            import_torch()
 
 
 def import_torch() -> None:
     """Load torch. Raises EngineMissing with the loader's reason when it is not there or can't be loaded."""
+    _load("torch")
+
+
+def _load(engine: str) -> Callable[[Model, str, str, int], Engine]:
     try:
-        import rfapp.engines.torch_engine  # noqa: F401
+        if engine == "torch":
+            from rfapp.engines.torch_engine import TorchEngine
+
+            return TorchEngine
+        _import_openvino()
+        from rfapp.engines.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine
     except (ImportError, OSError) as error:
         raise EngineMissing(
-            mark("torch can't be loaded: {reason}."), mark("Install it again with “pip install torch”."), reason=error
+            mark("{engine} can't be loaded: {reason}."),
+            mark("Install it again with “pip install {engine}”."),
+            engine=engine,
+            reason=error,
         ) from error
+
+
+def _import_openvino() -> None:
+    """Load OpenVINO without the tools that convert models of other libraries.
+
+    Its package loads them along with ``openvino_telemetry``, which we want nowhere near; without them it also loads
+    in a quarter of the time. Whoever needs ``openvino.convert_model`` in the same process imports openvino first, or
+    takes it from ``openvino.tools.ovc``.
+    """
+    tools = "openvino.tools.ovc"
+    if "openvino" in sys.modules or tools in sys.modules:
+        return
+    sys.modules[tools] = None  # type: ignore[assignment]  # what Python takes for “can't be imported”
+    try:
+        import openvino  # noqa: F401
+    finally:
+        del sys.modules[tools]
 
 
 def create(
     model: Model, engine: str = "auto", device: str = "auto", precision: str = "auto", threads: int = 0
 ) -> Engine:
-    """An engine that runs *model*. *threads*: for a CPU; 0 leaves one core free.
+    """An engine that runs *model*. *threads*: for a CPU; 0 takes what was measured, or leaves one core free.
 
     Raises WeightsError, EngineMissing, DeviceMissing or EngineFailed.
     """
-    resolve(engine)
-    import_torch()
-    from rfapp.engines.torch_engine import TorchEngine
+    chosen = resolve(engine, device)
+    notes: list[str] = []
+    if chosen == "torch" and engine == "auto" and device == "auto" and "openvino" in available():
+        # A card that torch can't use is no reason to run on the CPU with torch.
+        import_torch()
+        from rfapp.engines.torch_engine import choose_device
 
-    return TorchEngine(model, device, precision, threads)
+        found, problems = choose_device("auto")
+        if found.type == "cpu":
+            chosen, notes = "openvino", problems
+    made = _load(chosen)(model, device, precision, threads)
+    made.notes = (*notes, *made.notes)
+    return made
 
 
 @lru_cache(maxsize=1)

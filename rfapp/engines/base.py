@@ -31,13 +31,14 @@ class Candidates:
 class Engine(ABC):
     """One network on one device in one precision.
 
-    ``name`` ("torch"), ``device`` ("cpu", "cuda:0"), ``precision`` ("bfloat16"), ``device_title`` ("CPU" or the
-    name of the graphics card) tell what runs, ``threads`` how many processor threads it uses. ``batch`` is how many
-    pictures a call should be given at most. ``notes`` are sentences for the user about what runs otherwise than
-    asked for, and why. All calls come from one thread at a time.
+    ``name`` ("torch") and ``version`` of the library, ``device`` ("cpu", "cuda:0"), ``precision`` ("bfloat16"),
+    ``device_title`` ("CPU" or the name of the graphics card) tell what runs, ``threads`` how many processor threads
+    it uses. ``batch`` is how many pictures a call should be given at most. ``notes`` are sentences for the user about
+    what runs otherwise than asked for, and why. All calls come from one thread at a time.
     """
 
     name: str
+    version: str
     device: str
     device_title: str
     precision: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import platform
 from collections import OrderedDict
@@ -11,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from rfapp.engines import cpu
 from rfapp.engines.base import Candidates, Engine
+from rfapp.engines.rows import candidates_of, logit, rows_of
 from rfapp.engines.torch_network import InferenceNetwork, use_onednn
 from rfapp.errors import DeviceMissing, EngineFailed
 from rfapp.frames import ByteImage, FloatArray
@@ -30,11 +30,7 @@ log = logging.getLogger(__name__)
 # compiling again takes milliseconds.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
-IndexArray = npt.NDArray[np.int64]
-
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# What torch itself would use: the physical cores, or OMP_NUM_THREADS. Read before anything changes it.
-_CORES = min(torch.get_num_threads(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1 << 16)
 #: Rows that a graphics card hands over without being asked twice.
 _ROWS = 4096
 #: CUDA graphs kept, one per picture size and batch.
@@ -85,7 +81,7 @@ def _has_kernels(major: int, minor: int, built: Sequence[str]) -> bool:
     return False
 
 
-def _choose_device(asked: str) -> tuple[torch.device, list[str]]:
+def choose_device(asked: str) -> tuple[torch.device, list[str]]:
     """The device that *asked* means, and why it is not a better one. Raises DeviceMissing."""
     from rfapp.engines import cuda_driver_present
 
@@ -142,15 +138,16 @@ class TorchEngine(Engine):
     """
 
     name = "torch"
+    version = str(torch.__version__)
 
     def __init__(self, model: Model, device: str = "auto", precision: str = "auto", threads: int = 0) -> None:
-        chosen, notes = _choose_device(device)
+        chosen, notes = choose_device(device)
         self.precision, more = _choose_precision(precision, chosen)
         self.notes = (*notes, *more)
         self.device = str(chosen)
         self._device = chosen
         self._dtype = _DTYPES[self.precision]
-        self.threads = threads or max(1, _CORES - 1)
+        self.threads = threads or cpu.threads_for(self.name, model, self.precision)
         self.device_title = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else chosen.type.upper()
         self.batch = 1 if chosen.type == "cpu" else 8
         network = InferenceNetwork(checkpoints.build(model), self._dtype)
@@ -185,16 +182,16 @@ class TorchEngine(Engine):
         levels = [level.numpy() for level in network(_stacked(images))]
         anchors = network.anchors
         # score > s is logit > log(s / (1 − s)): the exponential is only taken of the rows that stay.
-        limit = np.float32(_logit(score))
+        limit = np.float32(logit(score))
         results = []
         for index in range(len(images)):
             rows, priors, first = [], [], 0
             for level in levels:
                 cells, which = np.nonzero(level[index, :, :anchors] > limit)
                 priors.append(first + cells * anchors + which)
-                rows.append(_rows_of(level[index], cells, which, anchors))
+                rows.append(rows_of(level[index][cells], which, anchors))
                 first += level.shape[1] * anchors
-            results.append(_candidates(np.concatenate(rows), np.concatenate(priors)))
+            results.append(candidates_of(np.concatenate(rows), np.concatenate(priors)))
         return results
 
     # ------------------------------------------------------------------------------------------- graphics cards
@@ -205,7 +202,7 @@ class TorchEngine(Engine):
             table = self._graph(network, tuple(frames.shape))(frames)
         else:
             table = _top_rows(network(frames.to(self._device)), network.anchors, _ROWS).cpu()
-        limit = _logit(score)
+        limit = logit(score)
         best: FloatArray = table.numpy()
         if best.shape[1] == _ROWS and bool((best[:, -1, 0] > limit).any()):
             # More faces than the table holds (a stadium at full size): fetch every row of these pictures.
@@ -216,7 +213,7 @@ class TorchEngine(Engine):
         for rows in best:
             kept = rows[rows[:, 0] > limit]
             # The index travels as float32, which is exact up to 16.7 million priors.
-            results.append(_candidates(kept[:, :15], kept[:, 15].astype(np.int64)))
+            results.append(candidates_of(kept[:, :15], kept[:, 15].astype(np.int64)))
         return results
 
     def _graph(self, network: InferenceNetwork, shape: tuple[int, ...]) -> _CudaGraph:
@@ -279,12 +276,6 @@ class _CudaGraph:
         return self._table
 
 
-def _logit(score: float) -> float:
-    if score <= 0.0:
-        return -math.inf
-    return math.log(score / (1.0 - score)) if score < 1.0 else math.inf
-
-
 def _stacked(images: Sequence[ByteImage]) -> Tensor:
     if len(images) == 1:
         image = images[0]
@@ -293,17 +284,6 @@ def _stacked(images: Sequence[ByteImage]) -> Tensor:
             image = image.copy()
         return torch.from_numpy(image)[None]
     return torch.from_numpy(np.stack(images))
-
-
-def _rows_of(level: FloatArray, cells: IndexArray, which: IndexArray, anchors: int) -> FloatArray:
-    """float32 K×15: logit, 4 box deltas, 10 landmark deltas of anchor *which* in each of *cells*."""
-    rows = np.empty((len(cells), 15), np.float32)
-    rows[:, 0] = level[cells, which]
-    parts = level[cells, anchors:]
-    picked = np.arange(len(cells))
-    rows[:, 1:5] = parts[:, : anchors * 4].reshape(-1, anchors, 4)[picked, which]
-    rows[:, 5:] = parts[:, anchors * 4 :].reshape(-1, anchors, 10)[picked, which]
-    return rows
 
 
 def _top_rows(levels: Sequence[Tensor], anchors: int, count: int) -> Tensor:
@@ -324,10 +304,3 @@ def _top_rows(levels: Sequence[Tensor], anchors: int, count: int) -> Tensor:
         ],
         dim=2,
     )
-
-
-def _candidates(rows: FloatArray, priors: IndexArray) -> Candidates:
-    # The exponential of a large negative logit underflows to 0, which is right.
-    with np.errstate(over="ignore", under="ignore"):
-        scores = np.float32(1) / (np.float32(1) + np.exp(-rows[:, 0]))
-    return Candidates(priors.astype(np.int64, copy=False), scores, rows[:, 1:5], rows[:, 5:])

@@ -14,6 +14,15 @@ from typing import Any, Literal
 ChannelOrder = Literal["BGR", "RGB"]
 
 
+#: Wider pyramid and context modules use plain ReLU.
+_WIDEST_LEAKY = 64
+
+
+def leaky_for(out_channels: int, slope: float) -> float:
+    """The slope of pyramid and context modules of this width: *slope* up to 64 channels, 0 above."""
+    return slope if out_channels <= _WIDEST_LEAKY else 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
     """One architecture and how it wants its input.
@@ -38,6 +47,11 @@ class ModelConfig:
     means: tuple[float, float, float] = (104.0, 117.0, 123.0)
     channel_order: ChannelOrder = "BGR"
     slope: float = 0.0
+
+    @property
+    def pyramid_slope(self) -> float:
+        """The leaky ReLU's slope in pyramid and context modules: wide ones use plain ReLU."""
+        return leaky_for(self.out_channel, self.slope)
 
     @property
     def anchors_per_cell(self) -> int:

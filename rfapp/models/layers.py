@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-#: Wider pyramid and context modules use plain ReLU.
-_WIDEST_LEAKY = 64
+from rfapp.models.config import leaky_for
 
 
 def _activation(leaky: float) -> nn.LeakyReLU:
@@ -47,11 +46,6 @@ def conv_dw(inp: int, oup: int, stride: int, leaky: float = 0.1) -> nn.Sequentia
         nn.BatchNorm2d(oup),
         _activation(leaky),
     )
-
-
-def leaky_for(out_channels: int, slope: float) -> float:
-    """The slope of pyramid and context modules of this width: *slope* up to 64 channels, 0 above."""
-    return slope if out_channels <= _WIDEST_LEAKY else 0.0
 
 
 class SSH(nn.Module):

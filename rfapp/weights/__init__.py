@@ -9,12 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from rfapp.weights.catalogue import find, known, own_folder, verify
 from rfapp.weights.manifest import TRIAL_SIZE, Answer, Model
+from rfapp.weights.onnx_file import read_onnx
 
 if TYPE_CHECKING:
     from rfapp.weights.importing import Imported as Imported
     from rfapp.weights.importing import import_weights as import_weights
 
-__all__ = ["TRIAL_SIZE", "Answer", "Imported", "Model", "find", "import_weights", "known", "own_folder", "verify"]
+__all__ = [
+    "TRIAL_SIZE",
+    "Answer",
+    "Imported",
+    "Model",
+    "find",
+    "import_weights",
+    "known",
+    "own_folder",
+    "read_onnx",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rfapp import places
 from rfapp.errors import EngineMissing, UnknownModel, WeightsAltered, WeightsError, WeightsMissing
@@ -78,32 +79,38 @@ def find(name_or_path: str | Path) -> Model:
 
 
 def verify(model: Model) -> None:
-    """Make sure that *model*'s file is there and has not changed. Raises WeightsMissing or WeightsAltered."""
+    """Make sure that *model*'s files are there and have not changed. Raises WeightsMissing or WeightsAltered."""
+    _verify_file(model, model.path, model.sha256, model.bytes)
+    if model.onnx_sha256:
+        _verify_file(model, model.onnx_path, model.onnx_sha256, model.onnx_bytes)
+
+
+def _verify_file(model: Model, path: Path, sha256: str, expected: int) -> None:
     hint = mark("Install rfapp again.") if model.shipped else mark("Import it again with “rfapp weights import”.")
     try:
-        size = model.path.stat().st_size
-        if model.sha256 and model.bytes and size != model.bytes:
+        size = path.stat().st_size
+        if sha256 and expected and size != expected:
             raise WeightsAltered(
                 mark("The weights of {name} are damaged: {path} has {size} bytes instead of {expected}."),
                 hint,
                 name=model.name,
-                path=model.path,
+                path=path,
                 size=size,
-                expected=model.bytes,
+                expected=expected,
             )
-        if model.sha256 and sha256_of(model.path) != model.sha256:
+        if sha256 and sha256_of(path) != sha256:
             raise WeightsAltered(
                 mark("The weights of {name} are damaged: the contents of {path} have changed."),
                 hint,
                 name=model.name,
-                path=model.path,
+                path=path,
             )
     except FileNotFoundError as error:
         raise WeightsMissing(
-            mark("The weights of {name} are not there: {path} is missing."), hint, name=model.name, path=model.path
+            mark("The weights of {name} are not there: {path} is missing."), hint, name=model.name, path=path
         ) from error
     except OSError as error:
-        raise unreadable(model.path, error) from error
+        raise unreadable(path, error) from error
 
 
 def sha256_of(path: Path) -> str:
@@ -181,6 +188,11 @@ def _in_file(path: Path) -> Model:
 
 
 def _shapes_in_checkpoint(path: Path) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in checkpoint_reader(path)(path).items()}
+
+
+def checkpoint_reader(path: Path) -> Callable[[Path], dict[str, Any]]:
+    """What reads checkpoints into torch tensors. Raises EngineMissing, naming *path*, where torch is missing."""
     try:
         from rfapp.weights import checkpoints
     except ImportError as error:
@@ -189,7 +201,7 @@ def _shapes_in_checkpoint(path: Path) -> dict[str, tuple[int, ...]]:
             mark("Install it with “pip install torch”, or use a .safetensors file."),
             path=path,
         ) from error
-    return {name: tuple(tensor.shape) for name, tensor in checkpoints.read(path).items()}
+    return checkpoints.read
 
 
 def no_retinaface(path: Path) -> WeightsAltered:

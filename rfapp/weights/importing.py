@@ -22,10 +22,13 @@ from torch import Tensor
 from rfapp.errors import OutputExists, SettingsError, WeightsAltered, WeightsMissing
 from rfapp.frames import Detections
 from rfapp.models.config import ModelConfig
+from rfapp.settings import write_whole
 from rfapp.text import mark
 from rfapp.weights import checkpoints, manifest
 from rfapp.weights.catalogue import config_for, no_retinaface, own_folder, read_header, sha256_of, unreadable
 from rfapp.weights.manifest import MANIFEST, TRIAL_SIZE, Answer, Model
+from rfapp.weights.network_graph import onnx_bytes
+from rfapp.weights.onnx_file import read_state
 from rfapp.weights.onnx_graph import state_from_onnx
 from rfapp.weights.published import PUBLISHED
 
@@ -101,6 +104,9 @@ def import_weights(
         path = model.path
         checkpoints.save(model, foreign.state)
     model = replace(model, path=path, sha256=sha256, bytes=size, answer=answer)
+    onnx = onnx_bytes(model, read_state(model))
+    write_whole(model.onnx_path, onnx)
+    model = replace(model, onnx_sha256=hashlib.sha256(onnx).hexdigest(), onnx_bytes=len(onnx))
     manifest.write(folder / MANIFEST, {**models, name: model})
     return Imported(model=model, warning=warning)
 

@@ -55,9 +55,11 @@ class Answer:
 class Model:
     """A network with its numbers.
 
-    ``path`` is the weights file and ``sha256`` what it must hash to ("" where nobody has said). ``folded``: the
-    numbers were taken from a network whose batch norm had been folded into its convolutions; batch norm does nothing
-    in it, and training has to start it anew. ``ap``: measured average precision in percent, by protocol.
+    ``path`` is the weights file and ``sha256`` what it must hash to ("" where nobody has said); ``onnx_path`` beside
+    it holds the same network for engines other than torch if ``onnx_sha256`` tells what that must hash to.
+    ``folded``: the numbers were taken from a network whose batch norm had been folded into its convolutions; batch
+    norm does nothing in it, and training has to start it anew. ``ap``: measured average precision in percent, by
+    protocol.
     ``shipped``: it came with rfapp and can't be changed.
     """
 
@@ -70,16 +72,24 @@ class Model:
     title: str = ""
     origin: str = ""
     licence: str = ""
+    onnx_sha256: str = ""
+    onnx_bytes: int = 0
     answer: Answer | None = None
     ap: Mapping[str, float] = field(default_factory=dict)
     shipped: bool = False
+
+    @property
+    def onnx_path(self) -> Path:
+        """Where the model's ONNX file lies, if it has one."""
+        return self.path.with_name(f"{self.path.stem}.onnx")
 
     def to_mapping(self, *, alone: bool = False) -> dict[str, Any]:
         """The manifest's entry. *alone*: for the file's own metadata, which can't tell its own
         fingerprint, and leaves the answer out so that the same import gives the same bytes on every computer."""
         values: dict[str, Any] = {"title": self.title, "origin": self.origin, "licence": self.licence}
         if not alone:
-            values = {"file": self.path.name, "sha256": self.sha256, "bytes": self.bytes, **values}
+            onnx = {"onnx_sha256": self.onnx_sha256, "onnx_bytes": self.onnx_bytes} if self.onnx_sha256 else {}
+            values = {"file": self.path.name, "sha256": self.sha256, "bytes": self.bytes, **onnx, **values}
         values["folded"] = self.folded
         if self.ap:
             values["ap"] = dict(self.ap)
@@ -102,6 +112,8 @@ class Model:
             title=str(values.get("title", "")),
             origin=str(values.get("origin", "")),
             licence=str(values.get("licence", "")),
+            onnx_sha256=str(values.get("onnx_sha256", "")),
+            onnx_bytes=int(values.get("onnx_bytes", 0)),
             answer=None if answer is None else Answer.from_mapping(answer),
             ap={str(key): float(value) for key, value in values.get("ap", {}).items()},
             shipped=shipped,

