@@ -36,11 +36,15 @@ class DetectorLoader:
         make: MakeDetector,
         ready: Callable[[DetectorSettings, FaceDetector], None],
         failed: Callable[[DetectorSettings, RfappError], None],
+        size: Callable[[], tuple[int, int] | None],
     ) -> None:
+        """*size* tells the width and height of today's pictures, or None before the first one: a network is warmed up
+        for the size that it will get, since each size that it ever ran costs memory."""
         self._make = make
         self._ready = ready
         self._failed = failed
-        self._wishes: Mailbox[tuple[DetectorSettings, tuple[int, int]]] = Mailbox()
+        self._size = size
+        self._wishes: Mailbox[DetectorSettings] = Mailbox()
         self._loading: str | None = None
         self.thread = threading.Thread(target=self._run, name="detector loader", daemon=True)
 
@@ -49,24 +53,24 @@ class DetectorLoader:
         """The model that is being loaded, or None."""
         return self._loading
 
-    def wish(self, settings: DetectorSettings, width: int, height: int) -> None:
-        """Build a detector for *settings* and warm it up for pictures of *width* × *height*."""
+    def wish(self, settings: DetectorSettings) -> None:
+        """Build a detector for *settings* and warm it up."""
         self._loading = settings.model
-        self._wishes.put((settings, (width, height)))
+        self._wishes.put(settings)
 
     def close(self) -> None:
         self._wishes.close()
 
     def _run(self) -> None:
         while not self._wishes.closed:
-            wish = self._wishes.take()
-            if wish is None:
+            settings = self._wishes.take()
+            if settings is None:
                 continue
-            settings, (width, height) = wish
             self._loading = settings.model
             try:
                 detector = self._make(settings)
-                detector.warm_up(width, height)
+                if (size := self._size()) is not None:
+                    detector.warm_up(*size)
             except RfappError as error:
                 self._loading = None
                 self._failed(settings, error)

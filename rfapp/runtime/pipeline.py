@@ -81,7 +81,7 @@ class LivePipeline:
         self._title: DetectorTitle | None = None
         self._new_detector: tuple[DetectorSettings, FaceDetector] | None = None
         self._detector_there = threading.Event()
-        self._loader = DetectorLoader(make_detector, self._detector_ready, self._detector_failed)
+        self._loader = DetectorLoader(make_detector, self._detector_ready, self._detector_failed, self._picture_size)
         self._detecting_since: float | None = None
         self._last_detection: tuple[Frame, Detections] | None = None
         self._last_detect_s = 0.0
@@ -333,9 +333,11 @@ class LivePipeline:
         settings = self._settings.detector
         if not same_network(self._detector_for, settings):
             self._detector_for = settings
-            frame = self._last_frame
-            width, height = (640, 480) if frame is None else (frame.width, frame.height)
-            self._loader.wish(settings, width, height)
+            self._loader.wish(settings)
+
+    def _picture_size(self) -> tuple[int, int] | None:
+        frame = self._last_frame
+        return None if frame is None else (frame.width, frame.height)
 
     def _detector_ready(self, settings: DetectorSettings, detector: FaceDetector) -> None:
         """On the loader's thread."""
