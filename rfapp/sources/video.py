@@ -111,6 +111,7 @@ class Video(Source):
         self._frames: Iterator[Frame] = iter(())
         self._pending: Frame | None = None
         self._reformatter = VideoReformatter()
+        self._matrix: tuple[int, int, int, int] | None = None
         self._packets = self._bad = 0
         self._index = 0
         self._last_s = 0.0
@@ -244,7 +245,11 @@ class Video(Source):
             width = max(1, round(width * shape))
         # One thread converts 720p in 1.4 ms; two are no faster and take a core from the network.
         picture = self._reformatter.reformat(decoded, width=width, format="bgr24", threads=1)
-        return turned(_bytes(picture.to_ndarray()), display_matrix(decoded))
+        if self._matrix is None:
+            # Of the first frame, for all: the matrix belongs to the stream, and a frame that is asked for its side
+            # data becomes part of a cycle, so that its memory waits for the garbage collector.
+            self._matrix = display_matrix(decoded)
+        return turned(_bytes(picture.to_ndarray()), self._matrix)
 
     # ------------------------------------------------------------------------------------------------------ seek
 

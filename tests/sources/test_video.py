@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -248,3 +249,18 @@ def test_cover_picture_is_no_video(tmp_path: Path) -> None:
         info = source.open()
         frames, damage = read_all(source)
     assert (info.width, info.height, len(frames), damage) == (64, 48, 10, None)
+
+
+def test_frames_leave_nothing_for_the_garbage_collector(test_data):
+    # Pictures of megabytes that wait for it make the process grow by hundreds.
+    with open_source(str(test_data / "clips" / "street_walk_720p.mp4")) as source:
+        source.open()
+        source.read()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(10):
+                source.read()
+            assert gc.collect() < 10
+        finally:
+            gc.enable()
