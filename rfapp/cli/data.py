@@ -52,11 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
+    import cv2
+
     from rfapp.datasets import clean, open_dataset, summarise
 
     sheet = arguments.contact_sheet
     if sheet is not None:
         _check_sheet(sheet, force=arguments.force)
+    # What OpenCV has to say about a broken picture stands among the findings.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     started = time.monotonic()
     dataset = open_dataset(arguments.path, pictures=arguments.pictures, classes=arguments.classes)
     text = mark("Reading headers") if arguments.fast else mark("Decoding pictures")

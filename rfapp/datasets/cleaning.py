@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from rfapp.datasets.headers import check_size, picture_size
+from rfapp.datasets.headers import picture_size
 from rfapp.datasets.samples import (
     BROKEN,
     CLIPPED,
-    CUT,
     LANDMARKS,
     MISSING,
     NO_AREA,
@@ -77,7 +76,6 @@ def clean(
 class _Picture:
     size: tuple[int, int] | None
     error: RfappError | None = None
-    cut: bool = False
 
 
 def _inspected(
@@ -111,20 +109,9 @@ def _decoded(sample: Sample) -> _Picture:
         return first
     try:
         image = read_picture(sample.picture)
-        size = check_size(sample.picture, (image.shape[1], image.shape[0]))
-        return _Picture(size, cut=_ends_early(sample.picture))
+        return _Picture((image.shape[1], image.shape[0]))
     except RfappError as error:
         return _Picture(None, error)
-
-
-def _ends_early(path: os.PathLike[str]) -> bool:
-    """Whether a JPEG lacks its end marker: the decoder then fills the rest with grey and says nothing."""
-    with open(path, "rb") as file:
-        if file.read(2) != b"\xff\xd8":
-            return False
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - 65536))
-        return b"\xff\xd9" not in file.read()
 
 
 def _clean(sample: Sample, picture: _Picture, findings: Findings, *, silent: bool) -> Sample | None:
@@ -135,8 +122,6 @@ def _clean(sample: Sample, picture: _Picture, findings: Findings, *, silent: boo
         reason = picture.error.message if picture.error is not None else ""
         findings.add(kind, file, line, text, path=str(sample.picture), reason=reason)
         return None
-    if picture.cut:
-        findings.add(CUT, sample.picture, 0, mark("the file ends too early, the picture is grey from there on; kept"))
     scaled = _to_size(sample, picture.size, findings)
     return None if scaled is None else _Boxes(scaled, picture.size, findings, silent=silent).cleaned()
 

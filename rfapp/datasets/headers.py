@@ -12,7 +12,7 @@ from rfapp.sources.pictures import read_picture
 from rfapp.text import mark
 
 #: Three bytes a pixel, and several pictures at a time: what is larger is refused before memory is asked for.
-MOST_PIXELS = 200_000_000
+MOST_PIXELS = 128_000_000
 
 # Start-of-frame markers of JPEG; the ones left out stand for tables.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -30,17 +30,20 @@ def picture_size(path: Path) -> tuple[int, int]:
     if os.path.isfile(path):
         try:
             with path.open("rb") as file:
-                size = _jpeg(file) or _png(file)
+                size = _jpeg(file)
+                if size is None and (stored := _png(file)) is not None:
+                    _limit(path, stored)
+                    size = None if _png_turned(file) else stored
         except (OSError, struct.error, IndexError):
             size = None
     if size is None:
         image = read_picture(path)
         size = (image.shape[1], image.shape[0])
-    return check_size(path, size)
+    _limit(path, size)
+    return size
 
 
-def check_size(path: Path, size: tuple[int, int]) -> tuple[int, int]:
-    """*size* itself; raises PictureUnreadable where it is more than this computer should be asked to decode."""
+def _limit(path: Path, size: tuple[int, int]) -> None:
     if size[0] * size[1] > MOST_PIXELS:
         raise PictureUnreadable(
             mark("The picture “{path}” is too large: {width} × {height} pixels."),
@@ -50,7 +53,6 @@ def check_size(path: Path, size: tuple[int, int]) -> tuple[int, int]:
             height=size[1],
             limit=MOST_PIXELS // 1_000_000,
         )
-    return size
 
 
 def readable_size(path: Path) -> tuple[int, int] | None:
@@ -106,13 +108,18 @@ def _png(file: BinaryIO) -> tuple[int, int] | None:
     if file.read(8) != b"\x89PNG\r\n\x1a\n":
         return None
     length, kind = struct.unpack(">I4s", file.read(8))
-    if kind != b"IHDR" or length != 13:
-        return None
     width, height = struct.unpack(">II", file.read(8))
-    file.seek(9, os.SEEK_CUR)
-    while kind != b"IEND":  # an orientation may stand behind the picture
+    good = kind == b"IHDR" and length == 13 and width and height
+    return (width, height) if good else None
+
+
+def _png_turned(file: BinaryIO) -> bool:
+    """Whether there may be an orientation behind the first chunk, also behind the picture: the decoder knows."""
+    file.seek(8 + 8 + 13 + 4)
+    kind = b""
+    while kind != b"IEND":
         length, kind = struct.unpack(">I4s", file.read(8))
         if kind == b"eXIf":
-            return None
+            return True
         file.seek(length + 4, os.SEEK_CUR)
-    return (width, height) if width and height else None
+    return False

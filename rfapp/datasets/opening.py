@@ -97,12 +97,10 @@ def _labels_above(path: Path, picture: Path) -> Path | None:
     folder = path.absolute()
     for place in (folder.parent, folder.parent.parent):
         for name in ("Annotations", "annotations"):
-            if (place / name / f"{picture.stem}.xml").is_file():
-                return place / name
-        try:
-            files = sorted(entry for entry in place.iterdir() if entry.suffix.lower() in _TEXTS and entry.is_file())
-        except OSError:
-            continue
+            for rest in (Path(picture.name), picture.absolute().relative_to(folder)):
+                if (place / name / rest.with_suffix(".xml")).is_file():
+                    return place / name
+        files = [file for near in (place, *_label_folders(place)) for file in _texts_in(near)]
         for file in files[:100]:
             if sniff(file) not in _ONE_FILE and not _may_be_labels(file):
                 continue
@@ -110,6 +108,21 @@ def _labels_above(path: Path, picture: Path) -> Path | None:
                 if any(_lies_in(folder, start, found[0]) for start in (folder, place)):
                     return file
     return None
+
+
+def _label_folders(place: Path) -> list[Path]:
+    try:
+        inner = sorted(entry for entry in place.iterdir() if entry.is_dir())
+    except OSError:
+        return []
+    return [entry for entry in inner if re.search("label|annot|split", entry.name, re.IGNORECASE)]
+
+
+def _texts_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in _TEXTS and entry.is_file())
+    except OSError:
+        return []
 
 
 _TEXTS = (".txt", ".json", ".jsonl", ".csv")

@@ -23,7 +23,6 @@ OTHER = "other"  # boxes of other classes than faces: left out
 PATH = "path"  # a name that leads out of the folder of pictures: left out
 MISSING = "missing"  # no such picture: left out
 BROKEN = "broken"  # a picture that can't be decoded: left out
-CUT = "cut-off"  # a picture whose file ends too early: kept, it is grey from there on
 SIZE = "size"  # a picture of another size than the labels say: labels scaled, or the picture left out
 TWICE = "twice"  # a picture or a box that is listed twice: once is enough
 NO_AREA = "no-area"  # a box without width or height: left out

@@ -26,7 +26,7 @@ FORMAT = "YOLO txt"
 LARGEST_TXT = 4 << 20
 #: Text files that lie beside labels and are none.
 NO_LABELS = frozenset({"classes.txt", "obj.names", "train.txt", "val.txt", "test.txt", "requirements.txt"})
-_FOLDERS = re.compile(r"(.*[/\\])?images(?=[/\\])", re.IGNORECASE | re.DOTALL)
+_FOLDERS = {name: re.compile(rf"(.*[/\\])?{name}(?=[/\\])", re.IGNORECASE | re.DOTALL) for name in ("images", "labels")}
 
 
 def is_label(path: Path) -> bool:
@@ -37,10 +37,15 @@ def is_label(path: Path) -> bool:
 
 def labels_of(pictures: Path) -> Path | None:
     """The folder with the labels of the folder *pictures*, where that is ``images`` or lies in it."""
-    swapped = Path(_FOLDERS.sub(lambda found: (found[1] or "") + "labels", f"{pictures.absolute()}{os.sep}", count=1))
-    if swapped == pictures.absolute() or not swapped.is_dir():
+    folder = Path(_swapped(f"{pictures.absolute()}{os.sep}", "images", "labels"))
+    if folder == pictures.absolute() or not folder.is_dir():
         return None
-    return swapped if any(is_label(file) for file in walk(swapped)) else None
+    return folder if any(is_label(file) for file in walk(folder)) else None
+
+
+def _swapped(path: str, name: str, other: str) -> str:
+    """*path* with its last folder *name* called *other*."""
+    return _FOLDERS[name].sub(lambda found: (found[1] or "") + other, path, count=1)
 
 
 def read(path: Path, wishes: Wishes) -> Dataset:
@@ -48,11 +53,11 @@ def read(path: Path, wishes: Wishes) -> Dataset:
     the face."""
     findings = Findings()
     root = path if path.is_dir() else path.parent
-    start = wishes.pictures or root
-    if start.name.casefold() == "labels" and wishes.pictures is None:
-        root = start = root.parent
     files = [file for file in walk(root) if is_picture(file) or is_label(file)]
-    pictures = [file for file in (files if start is root else walk(start)) if is_picture(file)]
+    start = wishes.pictures or root
+    if wishes.pictures is None and not any(is_picture(file) for file in files):
+        start = Path(_swapped(f"{root.absolute()}{os.sep}", "labels", "images"))
+    pictures = [file for file in (files if start == root else walk(start)) if is_picture(file)]
     if not pictures:
         raise SourceEmpty(mark("There is no picture in the folder “{path}”."), path=str(start))
     labels = {str(file): file for file in files if is_label(file)}
@@ -85,9 +90,8 @@ _Read = tuple[Path, Path | None, list[_Row]]
 
 def _label_of(picture: Path, root: Path, start: Path, labels: dict[str, Path]) -> Path | None:
     beside = picture.with_suffix(".txt")
-    swapped = _FOLDERS.sub(lambda found: (found[1] or "") + "labels", str(beside), count=1)
-    places = [str(beside), swapped]
-    if start is not root:  # pictures elsewhere: the same names below the labels' folder
+    places = [str(beside), _swapped(str(beside), "images", "labels")]
+    if start != root:  # pictures elsewhere: the same names below the labels' folder
         inner = beside.relative_to(start)
         places += [str(root / inner), str(root / "labels" / inner)]
     return next((labels[place] for place in places if place in labels), None)
@@ -161,7 +165,7 @@ def _chosen(rows: list[_Read], names: dict[int, str], wishes: Wishes, root: Path
 def class_names(path: Path, root: Path) -> dict[int, str]:
     """Number → name of the classes, from the files in which such sets keep them; empty where there are none."""
     candidates = [path] if path.is_file() else []
-    for folder in (root, root / "labels", root.parent):
+    for folder in (root, root / "labels", *root.absolute().parents[:2]):
         for pattern in ("data.yaml", "dataset.yaml", "*.yaml", "*.yml"):
             candidates += sorted(folder.glob(pattern))
         candidates += [folder / "classes.txt", folder / "obj.names"]
