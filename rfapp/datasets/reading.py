@@ -156,21 +156,17 @@ def inside(root: str, name: str) -> str | None:
 def picture_folder(label_file: Path, names: Iterable[str], wishes: Wishes) -> Path:
     """The folder that *names* are relative to: the one that was given, else the likeliest near the label file.
 
-    Looked at are ``images`` beside the file, its own folder, the folders in it, and the same one folder further up
-    (WIDER FACE keeps labels and pictures in two folders side by side). Raises SourceNotFound where none of them
-    holds any of the pictures.
+    Looked at are ``images`` beside the file, its own folder, the folders in it, and, where none of them has any of
+    the pictures, the same one folder further up (WIDER FACE keeps labels and pictures side by side).
+    Raises SourceNotFound where none of them holds any of the pictures.
     """
     some = _spread([name for name in names if name], 24)
     if wishes.pictures is not None:
         if not wishes.pictures.is_dir():
             raise SourceNotFound(mark("There is no folder of pictures “{path}”."), path=str(wishes.pictures))
         return wishes.pictures
-    best, most = None, 0
-    for folder in _near(label_file.absolute().parent):
-        root = os.path.abspath(folder)
-        count = sum((path := inside(root, name)) is not None and os.path.isfile(path) for name in some)
-        if count > most:
-            best, most = folder, count
+    own = label_file.absolute().parent
+    best = _fullest(own, some) or _fullest(own.parent, some)
     if best is None:
         raise SourceNotFound(
             mark("None of the pictures that “{path}” names was found, neither beside it nor in “images”."),
@@ -181,14 +177,17 @@ def picture_folder(label_file: Path, names: Iterable[str], wishes: Wishes) -> Pa
     return best
 
 
-def _near(folder: Path) -> Iterator[Path]:
-    for place in (folder, folder.parent):
-        inner = _folders_in(place)
-        yield from (path for path in inner if path.name == "images")
-        yield place
-        for path in inner:
-            yield path / "images"
-            yield path
+def _fullest(place: Path, names: list[str]) -> Path | None:
+    """Of *place* and the folders in it the one that has most of the pictures *names*, if any has one."""
+    inner = _folders_in(place)
+    first = [folder for folder in inner if folder.name == "images"]
+    best, most = None, 0
+    for folder in (*first, place, *(folder / "images" for folder in inner), *inner):
+        root = os.path.abspath(folder)
+        count = sum((path := inside(root, name)) is not None and os.path.isfile(path) for name in names)
+        if count > most:
+            best, most = folder, count
+    return best
 
 
 def _folders_in(folder: Path) -> list[Path]:

@@ -59,7 +59,11 @@ def read(path: Path, wishes: Wishes) -> Dataset:
         start = Path(_swapped(f"{root.absolute()}{os.sep}", "labels", "images"))
     pictures = [file for file in (files if start == root else walk(start)) if is_picture(file)]
     if not pictures:
-        raise SourceEmpty(mark("There is no picture in the folder “{path}”."), path=str(start))
+        raise SourceEmpty(
+            mark("There is no picture in the folder “{path}”."),
+            mark("Name the folder of the pictures with --pictures."),
+            path=str(start),
+        )
     labels = {str(file): file for file in files if is_label(file)}
     rows = [(picture, _label_of(picture, root, start, labels)) for picture in pictures]
     used = {str(label) for _, label in rows if label is not None}

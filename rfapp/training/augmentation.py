@@ -308,8 +308,11 @@ def mosaic(examples: Sequence[Example], rng: np.random.Generator, size: int) -> 
         )
         canvas[top : top + height, left : left + width] = part.image
         offset = np.array([left, top], np.float32)
-        landmarks = np.where(part.known[:, None, None], part.landmarks + offset, np.float32(0))
-        parts.append(replace(part, boxes=part.boxes + np.tile(offset, 2), landmarks=landmarks))
+        # A point beyond the edge of its quarter would lie in another picture.
+        within = ((part.landmarks >= 0) & (part.landmarks <= (width, height))).all(axis=(1, 2))
+        known = part.known & within
+        landmarks = np.where(known[:, None, None], part.landmarks + offset, np.float32(0))
+        parts.append(replace(part, boxes=part.boxes + np.tile(offset, 2), landmarks=landmarks, known=known))
     return Example(
         canvas,
         np.concatenate([part.boxes for part in parts]),

@@ -165,6 +165,7 @@ def test_a_picture_bomb_is_refused_before_it_is_decoded(make, tmp_path):
     assert [f.kind for f in clean(open_dataset(path), decode=True).findings.kept] == [BROKEN]
 
 
+@pytest.mark.slow
 def test_any_bytes_have_a_size_or_a_sentence(tmp_path):
     rng = np.random.default_rng(3)
     path = tmp_path / "x.jpg"

@@ -285,6 +285,15 @@ def test_a_file_that_is_no_label_file(tmp_path, content, error):
         open_dataset(path)
 
 
+def test_pictures_of_another_set_beside_are_not_taken(make, tmp_path):
+    """Of a set that lost most of its pictures those are missing, though its neighbour has some of the same name."""
+    path = make("retinaface")
+    make("five_points")
+    for name in ("a/one.png", "a/two.png", "b/three.png"):
+        (path.parent / "images" / name).unlink()
+    assert open_dataset(path).pictures == path.parent / "images"
+
+
 def test_nothing_there(tmp_path):
     with pytest.raises(SourceNotFound, match="nope"):
         open_dataset(tmp_path / "nope")
