@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from rfapp import engines, weights
-from rfapp.engines import Candidates, Engine
+from rfapp.engines import Candidates, Engine, machine
 from rfapp.errors import EngineFailed, UsageError
 from rfapp.frames import ByteImage, Detections
 from rfapp.models.config import ModelConfig
@@ -59,7 +59,7 @@ def prepare(image: ByteImage, size: Size, config: ModelConfig) -> Prepared:
     rows, columns = scaled.shape[:2]
     padded = ceil(rows / STRIDE) * STRIDE, ceil(columns / STRIDE) * STRIDE
     if padded != (rows, columns):
-        means = config.means if config.channel_order == "BGR" else config.means[::-1]
+        means = config.means[::-1] if config.channel_order == "RGB" else config.means
         filled = np.empty((*padded, 3), np.uint8)
         filled[:rows, :columns] = scaled
         filled[rows:] = filled[:rows, columns:] = np.round(means).astype(np.uint8)
@@ -288,7 +288,12 @@ def decode(rows: Candidates, picture: Prepared, config: ModelConfig, settings: D
     height, width = picture.image.shape[:2]
     anchors = priors_for(height, width, config)[rows.priors] if rows.anchors is None else rows.anchors
     scale = np.array([width * picture.scale_x, height * picture.scale_y], np.float32)
-    boxes = decode_boxes(rows.boxes, anchors, config.variance) * np.tile(scale, 2)
+    boxes = decode_boxes(rows.boxes, anchors, config.variance)
+    if config.inclusive:
+        # The width counts the last pixel: from the first to the last it is half a pixel less to each side.
+        half = np.array([0.5 / width, 0.5 / height], np.float32)
+        boxes += np.concatenate([half, -half])
+    boxes *= np.tile(scale, 2)
     # Broken numbers in a network must not become boxes.
     sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     kept = np.flatnonzero(sound)
@@ -348,21 +353,44 @@ def _proved(model: Model, settings: DetectorSettings) -> _Shared:
     def make(precision: str) -> Engine:
         return engines.create(model, settings.engine, settings.device, precision, settings.threads)
 
-    engine = make(settings.precision)
+    precision = settings.precision
+    engine = make(precision)
     notes = list(engine.notes)
-    if engine.precision != "float32":
-        problem = _deviation(engine, model)
-        if problem:
-            notes.append(
-                mark("{precision} gives wrong results on {device} ({problem}); float32 is used.").format(
-                    precision=engine.precision, device=engine.device_title, problem=problem
-                )
+    problem = "" if engine.precision == "float32" else _problem(engine, model)
+    if problem:
+        notes.append(
+            mark("{precision} gives wrong results on {device} ({problem}); float32 is used.").format(
+                precision=engine.precision, device=engine.device_title, problem=problem
             )
-            engine.close()
-            engine = make("float32")
+        )
+        engine.close()
+        precision = "float32"
+        engine = make(precision)
+    if engine.name == "openvino" and not settings.threads and _threads_measured(engine, model) != engine.threads:
+        engine.close()
+        engine = make(precision)
     for note in notes:
         log.warning("%s", note)
     return _Shared(engine, tuple(notes))
+
+
+def _threads_measured(engine: Engine, model: Model) -> int:
+    """How many threads serve best: on first use a quarter of a second is spent on finding out."""
+    known = machine.measured_threads(engine.name, model, engine.precision)
+    if known is not None or machine.cores() == 1:
+        return engine.threads if known is None else known
+    return engines.choose_threads(model, engine.name, engine.precision)
+
+
+def _problem(engine: Engine, model: Model) -> str:
+    """What is wrong with the engine's answer on the built-in picture, or ""; a CPU has to prove itself only once."""
+    facts = engine.name, engine.version, model, engine.precision
+    if engine.device == "cpu" and machine.has_proved(*facts):
+        return ""
+    problem = _deviation(engine, model)
+    if not problem and engine.device == "cpu":
+        machine.remember_proof(*facts)
+    return problem
 
 
 def _deviation(engine: Engine, model: Model) -> str:

@@ -16,7 +16,7 @@ from rfapp import FaceDetector, engines, weights
 from rfapp import detector as detector_module
 from rfapp.cli import main
 from rfapp.detector import built_in_picture, decode, prepare
-from rfapp.engines import Candidates
+from rfapp.engines import Candidates, machine
 from rfapp.errors import EngineFailed, RfappError, SettingsError, UnknownModel, UsageError
 from rfapp.models.config import MOBILENET_025
 from rfapp.settings import DetectorSettings
@@ -253,9 +253,9 @@ def test_with_settings_shares_the_engine(face, monkeypatch):
     made = []
     create = engines.create
     monkeypatch.setattr(engines, "create", lambda *given: made.append(given) or create(*given))
-    first = FaceDetector(precision="float32")
+    first = FaceDetector(precision="float32", threads=1)
     second = first.with_settings(score=0.9, size=320)
-    third = first.with_settings(DetectorSettings(precision="float32", nms=0.2))
+    third = first.with_settings(DetectorSettings(precision="float32", nms=0.2, threads=1))
     assert len(made) == 1
     assert (second.settings.score, second.settings.size, second.settings.precision) == (0.9, 320, "float32")
     assert third.settings.nms == 0.2
@@ -366,6 +366,33 @@ def test_precision_that_is_wrong_gives_way_to_float32(fault, monkeypatch, face):
         (note,) = detector.notes
         assert "float32 is used" in note
         assert len(detector(face)) == 1
+
+
+def test_precision_proves_itself_once_and_threads_are_measured_once(monkeypatch, face):
+    """On a computer: the second start asks no more, another model does."""
+    pytest.importorskip("openvino")
+    tried, measured = [], []
+    deviation, choose = detector_module._deviation, engines.choose_threads
+    monkeypatch.setattr(detector_module, "_deviation", lambda *given: tried.append(1) or deviation(*given))
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr("rfapp.engines.openvino_engine.half_precision", lambda: "bfloat16")
+
+    def choose_two(model, engine, precision):
+        measured.append((engine, precision))
+        machine.remember_threads(engine, model, precision, 2)
+        return 2
+
+    monkeypatch.setattr(engines, "choose_threads", choose_two)
+    for _ in range(2):
+        with FaceDetector(engine="openvino") as detector:
+            assert (detector.precision, detector.threads) == ("bfloat16", 2)
+            assert len(detector(face)) == 1
+    assert (len(tried), measured) == (1, [("openvino", "bfloat16")])
+    with FaceDetector(engine="openvino", threads=1) as detector:  # asked for: nothing is measured
+        assert detector.threads == 1
+    assert len(measured) == 1
+    monkeypatch.setattr(engines, "choose_threads", choose)
+    assert engines.choose_threads(weights.find("mobilenet0.25"), "openvino", seconds=0.02) in (1, 2)
 
 
 def test_proof_without_a_stored_answer(monkeypatch):

@@ -7,10 +7,13 @@ import ctypes.util
 import platform
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
+from rfapp.engines import machine
 from rfapp.engines.base import Candidates, Engine
 from rfapp.errors import EngineMissing
 from rfapp.text import mark
@@ -20,6 +23,7 @@ __all__ = [
     "Candidates",
     "Engine",
     "available",
+    "choose_threads",
     "create",
     "cuda_driver_present",
     "import_torch",
@@ -143,6 +147,21 @@ def create(
     made = _load(chosen)(model, device, precision, threads)
     made.notes = (*notes, *made.notes)
     return made
+
+
+def choose_threads(model: Model, engine: str = "auto", precision: str = "auto", seconds: float = 0.25) -> int:
+    """Measure with how many threads *engine* runs *model* best on the CPU, remember and return it.
+
+    What :func:`create` takes from then on where no number is given. Raises as :func:`create` does.
+    """
+    counts = machine.thread_counts()
+    runners = [create(model, engine, "cpu", precision, count) for count in counts]
+    picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    best = machine.fastest({runner.threads: partial(runner.candidates, [picture], 0.9) for runner in runners}, seconds)
+    machine.remember_threads(runners[0].name, model, runners[0].precision, best)
+    for runner in runners:
+        runner.close()
+    return best
 
 
 @lru_cache(maxsize=1)

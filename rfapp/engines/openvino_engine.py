@@ -16,7 +16,7 @@ import numpy as np
 import openvino as ov
 
 from rfapp import places, weights
-from rfapp.engines import cpu
+from rfapp.engines import machine
 from rfapp.engines.base import Candidates, Engine
 from rfapp.engines.openvino_graph import GRAPH_VERSION, build
 from rfapp.engines.rows import candidates_of, logit, rows_of
@@ -78,7 +78,7 @@ class OpenVinoEngine(Engine):
     name = "openvino"
     device = "cpu"
     device_title = "CPU"
-    version = str(ov.__version__)
+    version = f"{ov.__version__} graph {GRAPH_VERSION}"
 
     def __init__(self, model: Model, device: str = "auto", precision: str = "auto", threads: int = 0) -> None:
         if device not in ("auto", "cpu"):
@@ -88,7 +88,7 @@ class OpenVinoEngine(Engine):
                 device=device,
             )
         self.precision, self.notes = _choose_precision(precision)
-        self.threads = threads or cpu.threads_for(self.name, model, self.precision)
+        self.threads = threads or machine.threads_for(self.name, model, self.precision)
         self._model = model
         self._identity = self._fingerprint()
         self._requests: OrderedDict[tuple[int, int], ov.InferRequest] = OrderedDict()
@@ -166,9 +166,8 @@ class OpenVinoEngine(Engine):
                 return _core().import_model(io.BytesIO(content), "CPU", settings)
             except RuntimeError:
                 log.debug("%s can't be used and is made again", path, exc_info=True)
-        network = build(_core(), weights.read_onnx(self._model), self._model.config, half=self.precision != "float32")
-        if size is not None:
-            network.reshape([1, *size, 3])
+        content = weights.read_onnx(self._model)
+        network = build(_core(), content, self._model.config, size, half=self.precision != "float32")
         compiled = _core().compile_model(network, "CPU", settings)
         _write(path, compiled.export_model().getvalue())
         return compiled

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rfapp.engines import cpu
+from rfapp.engines import machine
 from rfapp.engines.base import Candidates, Engine
 from rfapp.engines.rows import candidates_of, logit, rows_of
 from rfapp.engines.torch_network import InferenceNetwork, use_onednn
@@ -147,7 +147,7 @@ class TorchEngine(Engine):
         self.device = str(chosen)
         self._device = chosen
         self._dtype = _DTYPES[self.precision]
-        self.threads = threads or cpu.threads_for(self.name, model, self.precision)
+        self.threads = threads or machine.threads_for(self.name, model, self.precision)
         self.device_title = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else chosen.type.upper()
         self.batch = 1 if chosen.type == "cpu" else 8
         network = InferenceNetwork(checkpoints.build(model), self._dtype)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from rfapp.models.config import LUMA_BGR
 from rfapp.models.layers import Head
 from rfapp.models.retinaface import RetinaFace
 
@@ -77,6 +78,15 @@ def _joined_head(heads: Sequence[Head], anchors: int) -> nn.Conv2d:
     return joined
 
 
+def _feed_luma(network: RetinaFace) -> None:
+    """Let the first convolution of a one-plane network take B, G and R, in place: luma is a weighted sum of them."""
+    first = network.body.get_submodule("stage1.0.0")
+    assert isinstance(first, nn.Conv2d)
+    luma = torch.tensor(LUMA_BGR, dtype=torch.float64).view(1, 3, 1, 1)
+    first.weight = nn.Parameter((first.weight.double() * luma).float(), False)
+    first.in_channels = 3
+
+
 class InferenceNetwork(nn.Module):
     """uint8 BGR (B, H, W, 3) → for each level float32 (B, cells, A·15): A face logits, A·4 and A·10 deltas.
 
@@ -92,13 +102,15 @@ class InferenceNetwork(nn.Module):
         self.flip = config.channel_order == "RGB"
         self.means = config.means
         fold_batch_norm(network)
+        if config.channel_order == "GRAY":
+            _feed_luma(network)
         heads = zip(network.ClassHead, network.BboxHead, network.LandmarkHead, strict=True)
         self.heads = nn.ModuleList(_joined_head(cast(Sequence[Head], level), self.anchors) for level in heads)
         self.body, self.fpn = network.body, network.fpn
         self.context = nn.ModuleList([network.ssh1, network.ssh2, network.ssh3])
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.fine_dtype = dtype
-        self.trunk_dtype = torch.float32 if config.backbone == "mobilenet0.25" else dtype
+        self.trunk_dtype = torch.float32 if config.backbone.startswith("mobilenet") else dtype
         self.body.to(self.trunk_dtype)
         for part in (self.fpn.output1, self.fpn.output2, self.fpn.merge1, self.fpn.merge2, *self.context[:2]):
             part.to(dtype)

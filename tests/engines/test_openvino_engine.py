@@ -129,7 +129,7 @@ def test_damaged_cache_is_made_again(monkeypatch, own_folders, picture, damage):
     expected = engine.candidates([picture], 0.3)[0]
     (file,) = (own_folders / "cache" / "openvino").glob("*.blob")
     content = file.read_bytes()
-    file.write_bytes(content[:1000] + b"\0" + content[1001:] if damage is None else damage)
+    file.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:] if damage is None else damage)
     calls = compilations(monkeypatch)
     again = create(precision="float32").candidates([picture], 0.3)[0]
     assert len(calls) == 1

@@ -1,4 +1,5 @@
-"""How many threads an engine uses on the CPU: measured once for each kind of network, and remembered."""
+"""What was found out about this computer's processor and is remembered: how many threads serve an engine best, and
+which precisions have proved right."""
 
 from __future__ import annotations
 
@@ -36,23 +37,31 @@ def thread_counts() -> list[int]:
     return sorted({cores(), *(2**power for power in range(cores().bit_length()) if 2**power <= cores())})
 
 
+def measured_threads(engine: str, model: Model, precision: str) -> int | None:
+    """The thread count that was measured for this engine, kind of network and precision on this machine, if any."""
+    count = _read("threads").get(_key(engine, model.config.architecture, precision))
+    return count if isinstance(count, int) and 1 <= count <= cores() else None
+
+
 def threads_for(engine: str, model: Model, precision: str) -> int:
-    """The thread count that was measured for this engine, network and precision; until then one core is left free."""
-    remembered = _read().get(_key(engine, model, precision))
-    if isinstance(remembered, int) and 1 <= remembered <= cores():
-        return remembered
-    return max(1, cores() - 1)
+    """The measured thread count; until one is known, one core is left free."""
+    return measured_threads(engine, model, precision) or max(1, cores() - 1)
 
 
-def remember(engine: str, model: Model, precision: str, threads: int) -> None:
+def remember_threads(engine: str, model: Model, precision: str, threads: int) -> None:
     """Let :func:`threads_for` give *threads* from now on, on this machine."""
-    import tomli_w
+    _write("threads", _key(engine, model.config.architecture, precision), threads)
 
-    values = {**_read(), _key(engine, model, precision): threads}
-    try:
-        write_whole(_file(), tomli_w.dumps({"threads": values}).encode())
-    except OSError as error:
-        log.info("the number of threads can't be kept: %s", error)
+
+def has_proved(engine: str, version: str, model: Model, precision: str) -> bool:
+    """Whether *precision* gave the right answer with these numbers and this version of the engine here."""
+    return bool(model.sha256) and _read("proved").get(_key(engine, version, model.sha256, precision)) is True
+
+
+def remember_proof(engine: str, version: str, model: Model, precision: str) -> None:
+    """Let :func:`has_proved` say yes from now on, on this machine."""
+    if model.sha256:
+        _write("proved", _key(engine, version, model.sha256, precision), True)
 
 
 def fastest(runs: Mapping[int, Callable[[], object]], seconds: float) -> int:
@@ -76,17 +85,29 @@ def fastest(runs: Mapping[int, Callable[[], object]], seconds: float) -> int:
     return best
 
 
-def _key(engine: str, model: Model, precision: str) -> str:
-    return " ".join((engine, model.config.architecture, precision, platform.node(), f"{cores()} cores"))
+def _key(*facts: str) -> str:
+    # A home folder may be shared by several computers.
+    return " ".join((*facts, platform.node(), f"{cores()} cores"))
 
 
 def _file() -> Path:
-    return places.cache_dir() / "threads.toml"
+    return places.cache_dir() / "machine.toml"
 
 
-def _read() -> dict[str, object]:
+def _read(table: str) -> dict[str, object]:
     try:
-        values = tomllib.loads(_file().read_text(encoding="utf-8")).get("threads", {})
+        values = tomllib.loads(_file().read_text(encoding="utf-8")).get(table, {})
         return dict(values) if isinstance(values, dict) else {}
     except (OSError, ValueError):
         return {}
+
+
+def _write(table: str, key: str, value: int | bool) -> None:
+    import tomli_w
+
+    tables = {name: _read(name) for name in ("proved", "threads")}
+    tables[table][key] = value
+    try:
+        write_whole(_file(), tomli_w.dumps(tables).encode())
+    except OSError as error:
+        log.info("what was measured can't be kept: %s", error)

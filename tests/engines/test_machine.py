@@ -1,0 +1,75 @@
+"""What is remembered about the processor."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from rfapp import weights
+from rfapp.engines import machine
+
+
+@pytest.fixture
+def model():
+    return weights.find("mobilenet0.25")
+
+
+@pytest.fixture
+def four_cores(monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+
+
+def test_until_measured_one_core_is_left_free(four_cores, model):
+    assert machine.measured_threads("openvino", model, "float32") is None
+    assert machine.threads_for("openvino", model, "float32") == 3
+    assert machine.thread_counts() == [1, 2, 4]
+
+
+def test_remembered_for_engine_precision_and_machine(four_cores, model, monkeypatch):
+    machine.remember_threads("openvino", model, "float32", 2)
+    machine.remember_threads("openvino", model, "bfloat16", 4)
+    assert machine.threads_for("openvino", model, "float32") == 2
+    assert machine.threads_for("openvino", model, "bfloat16") == 4
+    assert machine.threads_for("torch", model, "float32") == 3
+    monkeypatch.setattr("platform.node", lambda: "elsewhere")
+    assert machine.threads_for("openvino", model, "float32") == 3
+
+
+def test_proof_is_of_these_numbers_and_this_version(model):
+    machine.remember_proof("openvino", "1", model, "bfloat16")
+    machine.remember_threads("openvino", model, "bfloat16", 1)  # the one does not forget the other
+    assert machine.has_proved("openvino", "1", model, "bfloat16")
+    assert not machine.has_proved("openvino", "2", model, "bfloat16")
+    assert not machine.has_proved("openvino", "1", replace(model, sha256="0" * 64), "bfloat16")
+    unnamed = replace(model, sha256="")
+    machine.remember_proof("openvino", "1", unnamed, "bfloat16")
+    assert not machine.has_proved("openvino", "1", unnamed, "bfloat16")
+
+
+@pytest.mark.parametrize("content", ["nonsense [", "threads = 3", 'threads = {"x" = "y"}', ""])
+def test_damaged_memory_is_forgotten(own_folders, four_cores, model, content):
+    (own_folders / "cache").mkdir(exist_ok=True)
+    (own_folders / "cache" / "machine.toml").write_text(content)
+    assert machine.threads_for("openvino", model, "float32") == 3
+    machine.remember_threads("openvino", model, "float32", 1)
+    assert machine.threads_for("openvino", model, "float32") == 1
+
+
+def test_count_that_the_machine_does_not_have(four_cores, model):
+    machine.remember_threads("openvino", model, "float32", 64)
+    assert machine.threads_for("openvino", model, "float32") == 3
+
+
+def test_memory_that_can_not_be_written(own_folders, model):
+    (own_folders / "cache").write_bytes(b"a file where the folder should be")
+    machine.remember_threads("openvino", model, "float32", 1)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "expected"), [({1: 6, 2: 3, 4: 3}, 2), ({1: 4, 2: 4, 4: 4}, 1), ({1: 8, 2: 4, 4: 2}, 4)]
+)
+def test_fewest_threads_that_no_more_would_beat_by_a_tenth(milliseconds, expected):
+    runs = {count: lambda ms=ms: time.sleep(ms / 1000) for count, ms in milliseconds.items()}
+    assert machine.fastest(runs, 0.1) == expected
