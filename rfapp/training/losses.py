@@ -8,7 +8,6 @@ background ones of each picture that are worst, smooth L1 of the landmarks of fa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -16,9 +15,8 @@ from torch import Tensor
 
 from rfapp.training.boxes import TINY, areas, decode_boxes, encode_boxes, encode_landmarks, overlap_of_pairs
 from rfapp.training.matching import Matches, Targets
+from rfapp.training.recipes import BoxLoss, ClassLoss
 
-BoxLoss = Literal["smooth_l1", "iou", "giou", "log_iou"]
-ClassLoss = Literal["mined", "focal"]
 #: −ln is taken of at least this: boxes that do not touch have no finite loss.
 LEAST_IOU = 1e-6
 

@@ -1,0 +1,201 @@
+"""How a network is trained, as data: everything but the pictures, the first weights and the computer.
+
+``published`` is what the authors of RetinaFace's PyTorch version trained with (biubug6/Pytorch_Retinaface, ``train.py``
+and ``data/config.py``); ``quick`` gets most of that on a laptop in an hour or two. Knows no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from rfapp.errors import SettingsError
+from rfapp.text import mark
+from rfapp.training.augmentation import Augmentation
+
+Optimiser = Literal["sgd", "adamw"]
+Schedule = Literal["cosine", "step"]
+BoxLoss = Literal["smooth_l1", "iou", "giou", "log_iou"]
+ClassLoss = Literal["mined", "focal"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The numbers of a training.
+
+    Length: ``epochs``, or ``steps`` where that is not 0; ``batch`` pictures a step. ``validations``: how often the
+    average precision is measured, evenly over the run, the last time at its end.
+
+    Optimiser: ``learning_rate`` is reached after ``warmup`` steps, and then falls as a cosine to 0 or, with "step", to
+    a tenth at each of ``milestones`` (shares of the run). ``decay_all``: ``weight_decay`` also pulls at biases and
+    batch norm. ``clip``: the largest norm of the gradient, 0 for any. ``ema``: how much of the running mean of the
+    weights stays at each step; that mean is what is validated and saved (0: the weights themselves).
+
+    Targets: a prior is to find a face from ``overlap`` on. ``negatives`` background priors are compared for each
+    positive one of a picture, ``least_negatives`` at least. ``empty``: the share of pictures without faces, where there
+    are any.
+    """
+
+    name: str
+    batch: int
+    learning_rate: float
+    epochs: int = 0
+    steps: int = 0
+    validations: int = 10
+    optimiser: Optimiser = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    decay_all: bool = False
+    schedule: Schedule = "cosine"
+    milestones: tuple[float, ...] = ()
+    warmup: int = 0
+    clip: float = 0.0
+    ema: float = 0.0
+    box_loss: BoxLoss = "smooth_l1"
+    class_loss: ClassLoss = "mined"
+    overlap: float = 0.35
+    negatives: int = 7
+    least_negatives: int = 0
+    empty: float = 0.1
+    augmentation: Augmentation = Augmentation()
+
+    def __post_init__(self) -> None:
+        for name, low, high in _LIMITS:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise SettingsError(
+                    mark("The recipe's {name} must be between {low} and {high}, not {value}."),
+                    name=name.replace("_", " "),
+                    low=low,
+                    high=high,
+                    value=value,
+                )
+        if not self.epochs and not self.steps:
+            raise SettingsError(mark("A recipe needs a number of epochs or of steps."))
+        if self.augmentation.size % 32:
+            raise SettingsError(
+                mark("The size of training pictures must be a multiple of 32, not {size}."), size=self.augmentation.size
+            )
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for ``run.toml``; what is not set (a scale range, say) is left out."""
+        values: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return values
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Recipe:
+        """Raises ValueError where *values* are no recipe."""
+        recipe: Recipe = _read(cls, values)
+        return recipe
+
+
+_LIMITS: tuple[tuple[str, float, float], ...] = (
+    ("batch", 1, 4096),
+    ("learning_rate", 0, 10),
+    ("epochs", 0, 100_000),
+    ("steps", 0, 10_000_000),
+    ("validations", 0, 10_000),
+    ("momentum", 0, 0.9999),
+    ("weight_decay", 0, 1),
+    ("warmup", 0, 10_000_000),
+    ("clip", 0, 1e6),
+    ("ema", 0, 0.99999),
+    ("overlap", 0.05, 0.95),
+    ("negatives", 0, 1000),
+    ("least_negatives", 0, 100_000),
+    ("empty", 0, 0.9),
+)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _read(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    unknown = sorted(values.keys() - fields.keys())
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]!r}")
+    given: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "augmentation":
+            given[name] = _read(Augmentation, value)
+        elif isinstance(value, list):
+            given[name] = tuple(float(item) for item in value)
+        else:
+            given[name] = _like(fields[name], value)
+    try:
+        return kind(**given)
+    except (SettingsError, TypeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _like(field: dataclasses.Field[Any], value: Any) -> Any:
+    """*value* of TOML in the type of *field*: whole numbers may stand for others, nothing else changes its kind."""
+    wanted = str(field.type)
+    choices = {"Optimiser": Optimiser, "Schedule": Schedule, "BoxLoss": BoxLoss, "ClassLoss": ClassLoss}.get(wanted)
+    if choices is not None and value in get_args(choices):
+        return value
+    if wanted == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if choices is None and type(value).__name__ == wanted:
+        return value
+    raise ValueError(f"{field.name} can't be {value!r}")
+
+
+_PUBLISHED_MOBILENET = Recipe(
+    name="published",
+    epochs=250,
+    batch=32,
+    learning_rate=1e-3,
+    decay_all=True,
+    schedule="step",
+    milestones=(190 / 250, 220 / 250),
+    validations=25,
+    augmentation=Augmentation(size=640),
+)
+
+_QUICK_MOBILENET = Recipe(
+    name="quick",
+    steps=8300,
+    batch=16,
+    learning_rate=0.03,
+    warmup=200,
+    clip=20.0,
+    ema=0.998,
+    least_negatives=64,
+    augmentation=Augmentation(size=416, scale_range=(0.3, 1.3), least=6.0),
+)
+
+RECIPES: dict[str, dict[str, Recipe]] = {
+    "mobilenet0.25": {"published": _PUBLISHED_MOBILENET, "quick": _QUICK_MOBILENET},
+    "resnet50": {
+        "published": replace(
+            _PUBLISHED_MOBILENET,
+            epochs=100,
+            batch=24,
+            milestones=(0.7, 0.9),
+            validations=10,
+            augmentation=Augmentation(size=864),  # published: 840, which is no multiple of the coarsest stride
+        ),
+        "quick": replace(_QUICK_MOBILENET, batch=8, learning_rate=0.005, ema=0.999),
+    },
+}
+
+
+def recipe_for(name: str, architecture: str) -> Recipe:
+    """The recipe *name* for networks of *architecture*. Raises SettingsError."""
+    known = RECIPES.get(architecture, {})
+    if name not in known:
+        raise SettingsError(
+            mark("There is no recipe “{name}” for {architecture}."),
+            mark("Known are: {names}."),
+            name=name,
+            architecture=architecture,
+            names=", ".join(known) or "–",
+        )
+    return known[name]
