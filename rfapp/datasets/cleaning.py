@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from rfapp.datasets import negatives
 from rfapp.datasets.headers import picture_size
 from rfapp.datasets.samples import (
     BROKEN,
     CLIPPED,
+    EMPTY,
     LANDMARKS,
     MISSING,
     NO_AREA,
@@ -69,6 +71,9 @@ def clean(
             kept.append(cleaned)
         progress(count)
     _judge_order(dataset, kept, findings)
+    if dataset.format != negatives.FORMAT and not any(len(sample) for sample in dataset.samples):
+        text = mark("none of the {count} pictures has a face; kept as pictures without faces")
+        findings.add(EMPTY, dataset.path, 0, text, count=len(dataset))
     return Cleaned(tuple(kept), findings)
 
 

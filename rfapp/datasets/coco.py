@@ -22,7 +22,7 @@ from rfapp.datasets.reading import (
     picture_folder,
     read_bytes,
 )
-from rfapp.datasets.samples import LINE, Dataset, Faces, Findings
+from rfapp.datasets.samples import LINE, TWICE, Dataset, Faces, Findings
 from rfapp.errors import SourceUnreadable
 from rfapp.text import mark
 
@@ -41,6 +41,9 @@ def read(path: Path, wishes: Wishes) -> Dataset:
     pictures = Pictures(folder, path, findings)
     by_id: dict[int | str, Faces | None] = {}
     for number, item in images:
+        if item["id"] in by_id:
+            findings.add(TWICE, path, number, mark("the image's id {id} was given before; left out"), id=item["id"])
+            continue
         by_id[item["id"]] = pictures.named(item["file_name"], number, _size(item))
     names = {
         item["id"]: str(item.get("name", item["id"]))
@@ -68,13 +71,16 @@ def load(path: Path) -> Mapping[str, Any]:
             path=str(path),
             reason=str(error)[:200],
         ) from None
-    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
-        raise SourceUnreadable(
-            mark("“{path}” is JSON, but not COCO: it lacks the list “images”."),
-            mark("COCO has images, annotations and categories."),
-            path=str(path),
-        )
-    return content
+    for key in ("images", "annotations"):
+        # Without annotations it lists pictures whose faces nobody labelled: they must not pass for negatives.
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise SourceUnreadable(
+                mark("“{path}” is JSON, but not COCO: it lacks the list “{key}”."),
+                mark("COCO has images, annotations and categories."),
+                path=str(path),
+                key=key,
+            )
+    return dict(content)
 
 
 def _list(content: Mapping[str, Any], key: str) -> Sequence[Any]:

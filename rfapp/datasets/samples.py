@@ -29,6 +29,7 @@ NO_AREA = "no-area"  # a box without width or height: left out
 OUTSIDE = "outside"  # a box wholly outside its picture: left out
 CLIPPED = "clipped"  # a box that reaches beyond its picture: cut at the edge
 LANDMARKS = "landmarks"  # points that can't belong to their box: taken as unknown
+EMPTY = "empty"  # labels in which no picture has a face: kept as pictures without faces
 ORDER = "order"  # landmarks that look mirrored in most faces: kept, but look at them
 
 #: Findings that stand for pictures that are lost.

@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from rfapp.datasets.reading import Wishes, choose_classes, inside, landmarks_of, nothing_in, numbers, read_bytes
-from rfapp.datasets.samples import LINE, MISSING, Dataset, Faces, Findings, Sample
+from rfapp.datasets.samples import LINE, MISSING, TWICE, Dataset, Faces, Findings, Sample
 from rfapp.errors import SourceNotFound, SourceUnreadable
 from rfapp.sources.kinds import is_picture, walk
 from rfapp.text import mark
@@ -72,6 +72,11 @@ def read(path: Path, wishes: Wishes) -> Dataset:
         if picture is None:
             name = annotation.words.get("filename", "")
             findings.add(MISSING, annotation.file, 0, mark("there is no picture “{name}”; left out"), name=name)
+            continue
+        if str(picture) in samples:
+            first = samples[str(picture)].label_file
+            text = mark("“{first}” labels the same picture; left out")
+            findings.add(TWICE, annotation.file, 0, text, first=str(first))
             continue
         samples[str(picture)] = _sample(annotation, picture, chosen, findings)
     return Dataset(FORMAT, path, finder.folder, tuple(samples.values()), findings)

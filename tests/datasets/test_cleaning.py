@@ -13,6 +13,7 @@ from rfapp.datasets.headers import picture_size
 from rfapp.datasets.samples import (
     BROKEN,
     CLIPPED,
+    EMPTY,
     KEPT_FINDINGS,
     LANDMARKS,
     MISSING,
@@ -70,6 +71,14 @@ def test_landmarks_of_another_face_are_unknown(make):
     assert not cleaned.samples[0].known.any()
     assert not cleaned.samples[0].landmarks.any()
     assert [f.kind for f in cleaned.findings.kept] == [LANDMARKS]
+
+
+def test_labels_without_any_face_are_suspect(make):
+    path = labelled(make, "# a/two.png")
+    cleaned = clean(open_dataset(path))
+    assert len(cleaned.samples) == 2
+    assert [(f.kind, f.file, f.line) for f in cleaned.findings.kept] == [(EMPTY, str(path), 0)]
+    assert not len(clean(open_dataset(make("negatives"))).findings)
 
 
 def test_left_and_right_in_the_wrong_order_are_noticed(make):

@@ -1,6 +1,7 @@
 """Seven formats, one result."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -172,7 +173,7 @@ def test_yolo_labels_without_a_picture_and_a_picture_without_labels(make):
     (root / "labels" / "train" / "a" / "gone.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     (root / "labels" / "train" / "b" / "four.txt").unlink()
     dataset = open_dataset(root)
-    assert [(f.kind, f.file.rpartition("/")[2]) for f in dataset.findings.kept] == [(MISSING, "gone.txt")]
+    assert [(f.kind, Path(f.file).name) for f in dataset.findings.kept] == [(MISSING, "gone.txt")]
     assert len(named(dataset)["b/four.png"]) == 0
 
 
@@ -196,6 +197,31 @@ def test_coco_keypoints_crowds_and_loose_ends(make):
     assert not named(dataset)["a/one.png"].known.any()
     assert named(dataset)["a/two.png"].ignore.tolist() == [True, False]
     assert [finding.line for finding in dataset.findings.kept] == [8, 9, 10]
+
+
+def test_coco_without_annotations_makes_no_negatives(make):
+    path = make("coco")
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({"images": content["images"], "categories": []}))
+    with pytest.raises(SourceUnreadable, match="“annotations”"):
+        open_dataset(path)
+
+
+def test_an_id_or_a_picture_that_is_labelled_twice(make, tmp_path):
+    path = make("coco")
+    content = json.loads(path.read_text())
+    content["images"].append({"id": 1, "file_name": "b/none.png"})
+    path.write_text(json.dumps(content))
+    dataset = open_dataset(path)
+    assert [(f.kind, f.line) for f in dataset.findings.kept] == [(TWICE, 6)]
+    assert len(named(dataset)["a/one.png"]) == 1
+    make("voc")
+    first = tmp_path / "voc" / "Annotations" / "a" / "one.xml"
+    second = first.with_name("other.xml")
+    second.write_bytes(first.read_bytes())
+    dataset = open_dataset(tmp_path / "voc")
+    assert [(f.kind, f.file) for f in dataset.findings.kept] == [(TWICE, str(second))]
+    assert len(dataset) == 5
 
 
 def test_five_points_give_a_box_around_them(make):
