@@ -1,4 +1,4 @@
-"""``rfapp weights``: the numbers of the networks, listed, verified and imported."""
+"""``rfapp weights``: the numbers of the networks, listed, verified, imported, fetched and removed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rfapp.cli.main import DONE, FAILED
 from rfapp.cli.options import add_output_arguments
 from rfapp.cli.tables import print_table
 from rfapp.errors import WeightsError
+from rfapp.places import cache_dir
+from rfapp.weights import own_folder
+
+if TYPE_CHECKING:
+    from rfapp.weights import Imported
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     importing.add_argument("--folder", type=Path, help="where to put it (default: your own folder of models)")
     importing.add_argument("--force", action="store_true", help="replace a model of that name")
-    for action in (listing, show, verify, importing):
+    download = actions.add_parser(
+        "download",
+        help="fetch published weights and make a model out of them",
+        description="Fetches published weights. Without a name it tells which there are. Nothing else in rfapp fetches "
+        "anything.",
+        allow_abbrev=False,
+    )
+    download.add_argument("model", metavar="NAME", nargs="?", help="what to fetch")
+    download.add_argument("--force", action="store_true", help="replace a model of that name")
+    remove = actions.add_parser("remove", help="take one of your own models away", allow_abbrev=False)
+    remove.add_argument("model", metavar="NAME", help="the name of the model")
+    for action in (listing, show, verify, importing, download, remove):
         add_output_arguments(action)
 
 
@@ -52,7 +68,14 @@ def _slope(text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
-    actions = {"list": _list, "show": _show, "verify": _verify, "import": _import}
+    actions = {
+        "list": _list,
+        "show": _show,
+        "verify": _verify,
+        "import": _import,
+        "download": _download,
+        "remove": _remove,
+    }
     return actions[arguments.action](arguments)
 
 
@@ -118,6 +141,10 @@ def _import(arguments: argparse.Namespace) -> int:
         folder=arguments.folder,
         force=arguments.force,
     )
+    return _tell_import(done, arguments)
+
+
+def _tell_import(done: Imported, arguments: argparse.Namespace) -> int:
     model, answer = done.model, done.model.answer
     if done.warning:
         print(f"rfapp: WARNING: {done.warning}", file=sys.stderr)
@@ -128,6 +155,43 @@ def _import(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({**_plain(model), "warning": done.warning}, ensure_ascii=False))
     return FAILED if done.warning else DONE
+
+
+def _download(arguments: argparse.Namespace) -> int:
+    from rfapp.cli.progress import counted
+    from rfapp.weights.downloads import DOWNLOADS, fetch, find_download
+
+    if arguments.model is None:
+        rows = [(item.name, f"{item.bytes / 1e6:.0f} MB", item.title, item.licence) for item in DOWNLOADS.values()]
+        print_table(("name", "size", "what", "licence"), rows, sys.stdout)
+        return DONE
+    item = find_download(arguments.model)
+    folder = own_folder() if item.body else cache_dir() / "downloads"
+    with counted(item.file, item.bytes, quiet=arguments.quiet) as progress:
+        path = fetch(item, folder, lambda done, total: progress(done) is None)
+    if item.body:
+        print(json.dumps({"file": str(path)}) if arguments.json else path)
+        return DONE
+    from rfapp.detector import try_out
+    from rfapp.engines import import_torch
+
+    import_torch()
+    from rfapp.weights import import_weights
+
+    done = import_weights(path, try_out=try_out, name=item.name, force=arguments.force)
+    path.unlink(missing_ok=True)
+    return _tell_import(done, arguments)
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    from rfapp.weights.removing import remove_model
+
+    model = remove_model(arguments.model)
+    if arguments.json:
+        print(json.dumps({"removed": model.name}))
+    elif not arguments.quiet:
+        print(f"{model.name} is gone.")
+    return DONE
 
 
 def _plain(model: Any) -> dict[str, Any]:

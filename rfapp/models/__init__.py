@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rfapp.models.layers import make_class_head as make_class_head
     from rfapp.models.layers import make_landmark_head as make_landmark_head
     from rfapp.models.loading import load_model as load_model
-    from rfapp.models.resnet import ResNet50 as ResNet50
+    from rfapp.models.resnet import ResNet as ResNet
     from rfapp.models.retinaface import RetinaFace as RetinaFace
 
 _HOME = {
@@ -32,7 +32,7 @@ _HOME = {
     "FPN": "layers",
     "LandmarkHead": "layers",
     "MobileNetV1": "layers",
-    "ResNet50": "resnet",
+    "ResNet": "resnet",
     "RetinaFace": "retinaface",
     "SSH": "layers",
     "conv_bn": "layers",
@@ -57,7 +57,7 @@ __all__ = [
     "MobileNetV1",
     "ModelConfig",
     "PriorBox",
-    "ResNet50",
+    "ResNet",
     "RetinaFace",
     "conv_bn",
     "conv_bn1X1",

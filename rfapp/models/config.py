@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-ChannelOrder = Literal["BGR", "RGB"]
+#: What the network is fed. GRAY is one plane, the luma of the picture.
+ChannelOrder = Literal["BGR", "RGB", "GRAY"]
+Backbone = Literal["mobilenet0.25", "mobilenet0.5", "mobilenet1.0", "resnet18", "resnet50", "resnet152"]
+
+#: Luma out of blue, green and red (ITU-R BT.601), as OpenCV and JPEG have it.
+LUMA_BGR = (0.114, 0.587, 0.299)
 
 
 #: Wider pyramid and context modules use plain ReLU.
@@ -30,13 +35,15 @@ class ModelConfig:
     ``backbone`` names the trunk; ``in_channel`` is the unit of the feature pyramid's input widths (2, 4 and 8 times
     it), ``out_channel`` the pyramid's own width. ``return_layers`` are the children of the trunk whose outputs go
     into the pyramid, finest first. ``min_sizes`` (pixels, per level) and ``steps`` (the level's stride in pixels)
-    lay out the priors; ``variance`` scales the deltas of centre and size. ``means`` are subtracted from the 0…255
-    values in ``channel_order``. ``slope`` is the leaky ReLU's slope below zero in MobileNet trunks and in pyramid
-    and context modules of at most 64 channels (0: plain ReLU): no checkpoint says it, so it belongs here.
+    lay out the priors; ``variance`` scales the deltas of centre and size. A prior stands in the middle of its cell,
+    or ``prior_offset`` pixels (if not 0) from the cell's upper left corner. ``inclusive``: a box from x1 to x2 is
+    x2 − x1 + 1 wide. ``means`` are subtracted from the 0…255 values in ``channel_order``. ``slope`` is the leaky
+    ReLU's slope below zero in MobileNet trunks and in pyramid and context modules of at most 64 channels (0: plain
+    ReLU): no checkpoint says it, so it belongs here.
     """
 
     architecture: str
-    backbone: Literal["mobilenet0.25", "resnet50"]
+    backbone: Backbone
     in_channel: int
     out_channel: int
     return_layers: tuple[str, ...]
@@ -47,6 +54,13 @@ class ModelConfig:
     means: tuple[float, float, float] = (104.0, 117.0, 123.0)
     channel_order: ChannelOrder = "BGR"
     slope: float = 0.0
+    prior_offset: float = 0.0
+    inclusive: bool = False
+
+    @property
+    def channels(self) -> int:
+        """How many planes the network is fed."""
+        return 1 if self.channel_order == "GRAY" else 3
 
     @property
     def pyramid_slope(self) -> float:
@@ -60,7 +74,8 @@ class ModelConfig:
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for a manifest; :meth:`from_mapping` reads them back."""
-        return {key: _plain(value) for key, value in dataclasses.asdict(self).items()}
+        values = dataclasses.asdict(self).items()
+        return {key: _plain(value) for key, value in values if value or key not in _LEFT_OUT}
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> ModelConfig:
@@ -79,6 +94,10 @@ class ModelConfig:
                 raise ValueError(f"unknown key {key!r} in the configuration of {architecture}")
             changes[key] = _like(getattr(base, key), value, key)
         return dataclasses.replace(base, **changes)
+
+
+#: What files leave out where it is 0 or false: they say the same bytes as before these came.
+_LEFT_OUT = {"prior_offset", "inclusive"}
 
 
 def _plain(value: Any) -> Any:
@@ -113,4 +132,29 @@ RESNET50 = ModelConfig(
     return_layers=("layer2", "layer3", "layer4"),
 )
 
-ARCHITECTURES: dict[str, ModelConfig] = {config.architecture: config for config in (MOBILENET_025, RESNET50)}
+MOBILENET_05 = dataclasses.replace(
+    MOBILENET_025, architecture="mobilenet0.5", backbone="mobilenet0.5", in_channel=64, out_channel=64
+)
+MOBILENET_1 = dataclasses.replace(
+    MOBILENET_025, architecture="mobilenet1.0", backbone="mobilenet1.0", in_channel=128, out_channel=64
+)
+RESNET18 = dataclasses.replace(RESNET50, architecture="resnet18", backbone="resnet18", in_channel=64, out_channel=128)
+
+#: insightface's mnet.25: the same layers with plain ReLU, its own input, priors and boxes (deepinsight/insightface,
+#: ``detection/retinaface``: generate_anchor and nonlinear_pred).
+MNET_025 = dataclasses.replace(
+    MOBILENET_025,
+    architecture="mnet0.25",
+    slope=0.0,
+    means=(0.0, 0.0, 0.0),
+    channel_order="RGB",
+    variance=(1.0, 1.0),
+    prior_offset=7.5,
+    inclusive=True,
+)
+MNET_025_GRAY = dataclasses.replace(MNET_025, architecture="mnet0.25-gray", channel_order="GRAY")
+
+ARCHITECTURES: dict[str, ModelConfig] = {
+    config.architecture: config
+    for config in (MOBILENET_025, MOBILENET_05, MOBILENET_1, RESNET18, RESNET50, MNET_025, MNET_025_GRAY)
+}

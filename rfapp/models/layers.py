@@ -96,30 +96,32 @@ class FPN(nn.Module):
 
 
 class MobileNetV1(nn.Module):
-    """MobileNet (Howard et al., 2017) at a quarter of its width; by itself a classifier of 1000 classes.
+    """MobileNet (Howard et al., 2017), by default at a quarter of its width; by itself a classifier of 1000 classes.
 
-    *leaky* is the slope of every activation. (B, 3, H, W) → (B, classes); as RetinaFace's trunk only the three
-    stages are used (strides 8, 16, 32; 64, 128, 256 channels).
+    *leaky* is the slope of every activation, *channels* how many planes a picture has. (B, channels, H, W) →
+    (B, classes); as RetinaFace's trunk only the three stages are used (strides 8, 16, 32; 256, 512, 1024 channels
+    times *width*).
     """
 
-    def __init__(self, leaky: float = 0.1, classes: int = 1000) -> None:
+    def __init__(self, leaky: float = 0.1, classes: int = 1000, width: float = 0.25, channels: int = 3) -> None:
         super().__init__()
+        base = round(32 * width)
 
         def pair(inp: int, oup: int, stride: int) -> nn.Sequential:
             return conv_dw(inp, oup, stride, leaky)
 
         self.stage1 = nn.Sequential(
-            conv_bn(3, 8, 2, leaky=leaky),
-            pair(8, 16, 1),
-            pair(16, 32, 2),
-            pair(32, 32, 1),
-            pair(32, 64, 2),
-            pair(64, 64, 1),
+            conv_bn(channels, base, 2, leaky=leaky),
+            pair(base, 2 * base, 1),
+            pair(2 * base, 4 * base, 2),
+            pair(4 * base, 4 * base, 1),
+            pair(4 * base, 8 * base, 2),
+            pair(8 * base, 8 * base, 1),
         )
-        self.stage2 = nn.Sequential(pair(64, 128, 2), *(pair(128, 128, 1) for _ in range(5)))
-        self.stage3 = nn.Sequential(pair(128, 256, 2), pair(256, 256, 1))
+        self.stage2 = nn.Sequential(pair(8 * base, 16 * base, 2), *(pair(16 * base, 16 * base, 1) for _ in range(5)))
+        self.stage3 = nn.Sequential(pair(16 * base, 32 * base, 2), pair(32 * base, 32 * base, 1))
         self.avg = nn.AdaptiveAvgPool2d((1, 1))
-        self.fc = nn.Linear(256, classes)
+        self.fc = nn.Linear(32 * base, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stage3(self.stage2(self.stage1(x)))

@@ -40,9 +40,10 @@ class PriorBox:
         for (rows, columns), step, sizes in zip(
             self.feature_maps, self.config.steps, self.config.min_sizes, strict=True
         ):
+            offset = self.config.prior_offset or step / 2
             level = np.empty((rows, columns, len(sizes), 4), np.float64)
-            level[..., 0] = ((np.arange(columns) + 0.5) * step / width)[None, :, None]
-            level[..., 1] = ((np.arange(rows) + 0.5) * step / height)[:, None, None]
+            level[..., 0] = ((np.arange(columns) * step + offset) / width)[None, :, None]
+            level[..., 1] = ((np.arange(rows) * step + offset) / height)[:, None, None]
             level[..., 2] = np.array(sizes) / width
             level[..., 3] = np.array(sizes) / height
             levels.append(level.reshape(-1, 4))

@@ -18,7 +18,7 @@ from rfapp.models.layers import (
     make_class_head,
     make_landmark_head,
 )
-from rfapp.models.resnet import ResNet50
+from rfapp.models.resnet import ResNet
 
 Phase = Literal["train", "test"]
 
@@ -54,12 +54,17 @@ class Trunk(nn.ModuleDict):
 
 def make_trunk(cfg: ModelConfig) -> Trunk:
     """The trunk that *cfg* names, with fresh weights."""
-    classifier = MobileNetV1(leaky=cfg.slope) if cfg.backbone == "mobilenet0.25" else ResNet50()
+    kind, _, size = cfg.backbone.partition("net")
+    classifier: nn.Module
+    if kind == "mobile":
+        classifier = MobileNetV1(leaky=cfg.slope, width=float(size), channels=cfg.channels)
+    else:
+        classifier = ResNet(int(size))
     return Trunk(classifier, cfg.return_layers)
 
 
 class RetinaFace(nn.Module):
-    """(B, 3, H, W), means subtracted → boxes (B, N, 4), classes (B, N, 2), landmarks (B, N, 10).
+    """(B, channels, H, W), means subtracted → boxes (B, N, 4), classes (B, N, 2), landmarks (B, N, 10).
 
     N runs over the priors as :class:`rfapp.models.prior_box.PriorBox` lays them out; boxes and landmarks are deltas
     to them. *phase* "train" returns raw class scores, "test" their softmax; column 1 is face.

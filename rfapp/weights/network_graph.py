@@ -1,6 +1,7 @@
 """Puts a network into an ONNX file, out of its configuration and its numbers; numpy only.
 
-The file takes float32 ``pictures`` (B, 3, H, W) in the channel order of the configuration with the means subtracted,
+The file takes float32 ``pictures`` (B, 3, H, W) in the channel order of the configuration (BGR for a one-plane network,
+which gets their luma) with the means subtracted,
 and gives for each level of the pyramid, finest first, one float32 output ``head8``, ``head16``, ``head32``
 (B, A·15, H/stride, W/stride). A is the number of priors of a cell; the channels are A face logits (face minus
 background: its sigmoid is softmax's face column), A·4 box deltas and A·10 landmark deltas. B, H and W are decided by
@@ -19,7 +20,7 @@ import numpy as np
 
 from rfapp.errors import WeightsAltered
 from rfapp.frames import FloatArray
-from rfapp.models.config import ModelConfig
+from rfapp.models.config import LUMA_BGR, ModelConfig
 from rfapp.text import mark
 from rfapp.weights.manifest import Model, to_metadata
 from rfapp.weights.onnx_writer import Graph
@@ -48,10 +49,17 @@ def onnx_bytes(model: Model, state: State) -> bytes:
         ) from error
 
 
+def _with_luma(state: State) -> State:
+    """*state* of a one-plane network with a first convolution that takes B, G and R: luma is a sum of them."""
+    name = "body.stage1.0.0.weight"
+    luma = np.array(LUMA_BGR).reshape(1, 3, 1, 1)
+    return {**state, name: (state[name].astype(np.float64) * luma).astype(np.float32)}
+
+
 class _Builder:
     def __init__(self, config: ModelConfig, state: State) -> None:
         self.config = config
-        self.state = state
+        self.state = _with_luma(state) if config.channel_order == "GRAY" else state
         self.graph = Graph(config.architecture)
 
     def build(self) -> Graph:

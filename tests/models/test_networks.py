@@ -11,12 +11,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from rfapp.models import (  # noqa: E402
+    ARCHITECTURES,
     MOBILENET_025,
     RESNET50,
     SSH,
     MobileNetV1,
     ModelConfig,
-    ResNet50,
+    ResNet,
     RetinaFace,
     conv_bn,
     conv_bn1X1,
@@ -68,16 +69,33 @@ def test_imagenet_weights_fit_the_classifier(test_data):
         assert network(torch.zeros(2, 3, 64, 96)).shape == (2, 1000)
 
 
+@pytest.mark.parametrize(
+    ("network", "count"),
+    [
+        # torchvision's own counts, and those of Howard et al. (4.2, 1.3 and 0.5 million).
+        (lambda: ResNet(18), 11_689_512),
+        (lambda: ResNet(50), 25_557_032),
+        (lambda: ResNet(152), 60_192_808),
+        (lambda: MobileNetV1(width=1.0), 4_231_976),
+        (lambda: MobileNetV1(width=0.5), 1_331_592),
+        (lambda: MobileNetV1(width=0.25), 470_072),
+    ],
+)
+def test_classifiers_have_the_published_number_of_parameters(network, count):
+    with torch.device("meta"):
+        assert sum(parameter.numel() for parameter in network().parameters()) == count
+
+
 def test_resnet_is_a_classifier_too():
     with torch.inference_mode():
-        assert ResNet50(classes=7).eval()(torch.zeros(1, 3, 65, 33)).shape == (1, 7)
+        assert ResNet(50, classes=7).eval()(torch.zeros(1, 3, 65, 33)).shape == (1, 7)
 
 
-@pytest.mark.parametrize("config", [MOBILENET_025, RESNET50], ids=lambda config: config.architecture)
+@pytest.mark.parametrize("config", ARCHITECTURES.values(), ids=lambda config: config.architecture)
 def test_output_shapes_for_sizes_that_are_no_multiples(config):
     network = RetinaFace(config, "test").eval()
     with torch.inference_mode():
-        boxes, classes, landmarks = network(torch.randn(2, 3, 75, 101))
+        boxes, classes, landmarks = network(torch.randn(2, config.channels, 75, 101))
     cells = 10 * 13 + 5 * 7 + 3 * 4
     assert (boxes.shape, classes.shape, landmarks.shape) == ((2, 2 * cells, 4), (2, 2 * cells, 2), (2, 2 * cells, 10))
     torch.testing.assert_close(classes.sum(-1), torch.ones(2, 2 * cells))

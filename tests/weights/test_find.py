@@ -198,7 +198,7 @@ def test_checkpoints_of_other_networks(tmp_path, test_data):
     with pytest.raises(WeightsAltered, match="no RetinaFace"):
         weights.find(test_data / "checkpoints/mobilenetV1X0.25_pretrain.tar")
     path = tmp_path / "other.pth"
-    torch.save({"body.stage1.0.0.weight": torch.zeros(16, 3, 3, 3)}, path)
+    torch.save({"body.stage1.0.0.weight": torch.zeros(24, 3, 3, 3)}, path)
     with pytest.raises(WeightsAltered, match="no RetinaFace"):
         weights.find(path)
     with zipfile.ZipFile(path, "w") as archive:
