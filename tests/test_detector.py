@@ -425,8 +425,12 @@ def test_bench(capsys):
     assert (told["width"], told["height"], told["size"], told["repeat"]) == (640, 480, 320, 2)
     assert told["faces"] >= 1
     assert told["sweep"][0]["threads"] == 1
-    for one in (told, *told["sweep"]):
-        assert set(one["ms"]) == {"prepare", "network", "decode", "whole"}
+    kinds = [(one["engine"], one["precision"]) for one in (told, *told["others"])]
+    assert len(set(kinds)) == len(kinds)
+    assert set(kinds) >= {(engine, "float32") for engine in engines.available()}
+    for one in (told, *told["others"], *told["sweep"]):
+        assert set(one["ms"]) == {"prepare", "network", "decode", "whole", "bare"}
+        assert one["ms"]["bare"]["median"] > 0
         assert one["ms"]["whole"]["median"] >= one["ms"]["network"]["median"] > 0
         assert one["ms"]["whole"]["p95"] >= one["ms"]["whole"]["median"]
 

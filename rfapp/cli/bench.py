@@ -1,10 +1,14 @@
-"""``rfapp bench``: how long the stages of a detection take on this computer."""
+"""``rfapp bench``: how long the stages of a detection take on this computer, with every engine and precision."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +19,10 @@ from rfapp.cli.tables import print_table
 if TYPE_CHECKING:
     from rfapp.detector import FaceDetector
     from rfapp.frames import ByteImage
+    from rfapp.settings import DetectorSettings
 
-_STAGES = ("prepare", "network", "decode", "whole")
+#: ``bare`` is the network alone, again and again on one picture that it already has.
+_STAGES = ("prepare", "network", "decode", "whole", "bare")
 #: Calls before the measurement: caches fill, engines choose their kernels.
 _WARM_UP = 5
 
@@ -39,27 +45,63 @@ def _count(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print."""
+    """Measure and print. What was asked for comes first, then the other engines and precisions, all taking turns."""
     from rfapp.detector import FaceDetector
 
     settings = settings_from(arguments).detector
     image = _picture(arguments.image)
-    with FaceDetector.from_settings(settings) as detector:
+    with ExitStack() as open_ones:
+        detectors = [open_ones.enter_context(FaceDetector.from_settings(_with_threads(settings)))]
         if not arguments.quiet:
-            for note in detector.notes:
+            for note in detectors[0].notes:
                 print(f"rfapp: {note}", file=sys.stderr)
-        result = _measure(detector, image, arguments.repeat)
-        if arguments.sweep_threads and detector.device == "cpu":
-            result["sweep"] = []
-            for threads in _thread_counts():
-                with detector.with_settings(threads=threads) as other:
-                    result["sweep"].append(_measure(other, image, arguments.repeat))
+        for other in _others(settings):
+            detector = open_ones.enter_context(FaceDetector.from_settings(_with_threads(other)))
+            if all(_kind(detector) != _kind(known) for known in detectors):
+                detectors.append(detector)
+        result, *others = _measure(detectors, image, arguments.repeat)
+        result["others"] = others
+        if arguments.sweep_threads and detectors[0].device == "cpu":
+            from rfapp.engines.machine import thread_counts
+
+            swept = [open_ones.enter_context(detectors[0].with_settings(threads=count)) for count in thread_counts()]
+            result["sweep"] = _measure(swept, image, arguments.repeat)
     if arguments.json:
         _print(result, sys.stderr, quiet=arguments.quiet)
         print(json.dumps(result, ensure_ascii=False))
     else:
         _print(result, sys.stdout, quiet=False)
     return DONE
+
+
+def _others(settings: DetectorSettings) -> list[DetectorSettings]:
+    """What else can be had where *settings* leave the choice open."""
+    from rfapp import engines
+
+    names = engines.available() if settings.engine == "auto" else (settings.engine,)
+    precisions = ("auto", "float32") if settings.precision == "auto" else (settings.precision,)
+    return [
+        replace(settings, engine=name, precision=precision)
+        for name in names
+        for precision in precisions
+        # OpenVINO is for CPUs; on another device there is nothing of it to measure.
+        if name != "openvino" or settings.device in ("auto", "cpu")
+    ]
+
+
+def _with_threads(settings: DetectorSettings) -> DetectorSettings:
+    """Measure anew how many threads serve best, where the user gives no number; it is remembered."""
+    from rfapp import engines, weights
+
+    if settings.threads == 0:
+        name = engines.resolve(settings.engine, settings.device)
+        if name == "openvino" or settings.device == "cpu":
+            engines.choose_threads(weights.find(settings.model), name, settings.precision)
+    return settings
+
+
+def _kind(detector: FaceDetector) -> tuple[str, str, str]:
+    return detector.engine, detector.device, detector.precision
 
 
 def _picture(path: Path | None) -> ByteImage:
@@ -75,47 +117,59 @@ def _picture(path: Path | None) -> ByteImage:
     return np.ascontiguousarray(np.tile(built_in_picture(), (1, 2, 1))[:480, :640])
 
 
-def _thread_counts() -> list[int]:
-    import os
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return sorted({cores, *(2**power for power in range(cores.bit_length()) if 2**power <= cores)})
-
-
-def _measure(detector: FaceDetector, image: ByteImage, repeat: int) -> dict[str, Any]:
+def _measure(detectors: Sequence[FaceDetector], image: ByteImage, repeat: int) -> list[dict[str, Any]]:
+    """Each detector's times. They take turns, so that what else the computer does meets all of them alike."""
     import numpy as np
 
-    for _ in range(_WARM_UP):
-        faces, _ = detector.timed(image)
-    times = [detector.timed(image)[1] for _ in range(repeat)]
-    stages = {}
-    for stage in _STAGES:
-        values = np.array([one[stage] for one in times]) * 1e3
-        median, p95 = (round(float(value), 3) for value in np.percentile(values, (50, 95)))
-        stages[stage] = {"median": median, "p95": p95}
-    return {
-        "model": detector.model,
-        "engine": detector.engine,
-        "device": detector.device_title,
-        "precision": detector.precision,
-        "threads": detector.threads,
-        "width": image.shape[1],
-        "height": image.shape[0],
-        "size": detector.settings.size,
-        "faces": len(faces),
-        "repeat": repeat,
-        "ms": stages,
-    }
+    alone = [detector.network_alone(image) for detector in detectors]
+    counts = [0] * len(detectors)
+    times: list[list[dict[str, float]]] = [[] for _ in detectors]
+    for turn in range(_WARM_UP + repeat):
+        for index, (detector, network) in enumerate(zip(detectors, alone, strict=True)):
+            faces, seconds = detector.timed(image)
+            counts[index] = len(faces)
+            began = time.perf_counter()
+            network()
+            seconds["bare"] = time.perf_counter() - began
+            if turn >= _WARM_UP:
+                times[index].append(seconds)
+    results = []
+    for detector, count, measured in zip(detectors, counts, times, strict=True):
+        stages = {}
+        for stage in _STAGES:
+            percentiles = np.percentile([one[stage] * 1e3 for one in measured], (50, 95))
+            stages[stage] = {"median": round(float(percentiles[0]), 3), "p95": round(float(percentiles[1]), 3)}
+        results.append(
+            {
+                "model": detector.model,
+                "engine": detector.engine,
+                "device": detector.device_title,
+                "precision": detector.precision,
+                "threads": detector.threads,
+                "width": image.shape[1],
+                "height": image.shape[0],
+                "size": detector.settings.size,
+                "faces": count,
+                "repeat": repeat,
+                "ms": stages,
+            }
+        )
+    return results
 
 
 def _print(result: dict[str, Any], file: Any, *, quiet: bool) -> None:
     if quiet:
         return
-    for one in (result, *result.get("sweep", ())):
-        print(
-            f"{one['model']} · {one['engine']} {one['precision']} · {one['device']}, {one['threads']} threads · "
-            f"{one['width']}×{one['height']} at {one['size']} · {one['faces']} faces · {one['repeat']} times",
-            file=file,
-        )
-        rows = [(stage, f"{ms['median']:.2f}", f"{ms['p95']:.2f}") for stage, ms in one["ms"].items()]
-        print_table(("stage", "median ms", "p95 ms"), rows, file)
+    print(
+        f"{result['model']} · {result['width']}×{result['height']} at {result['size']} · {result['faces']} faces · "
+        f"{result['repeat']} times, taking turns · medians in ms",
+        file=file,
+    )
+    rows = []
+    for one in (result, *result["others"], *result.get("sweep", ())):
+        medians = [f"{one['ms'][stage]['median']:.2f}" for stage in _STAGES]
+        rows.append(
+            (one["engine"], one["precision"], one["device"], str(one["threads"]), *medians,
+             f"{one['ms']['whole']['p95']:.2f}")
+        )  # fmt: skip
+    print_table(("engine", "precision", "device", "threads", *_STAGES, "whole p95"), rows, file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,11 @@ class Engine(ABC):
 
         Returns one :class:`Candidates` per image with the rows scoring above *score*. Raises EngineError.
         """
+
+    @abstractmethod
+    def network_alone(self, image: ByteImage) -> Callable[[], None]:
+        """For measurements: a call runs nothing but the network, over *image* (as :meth:`candidates` takes it), which
+        has been handed over already."""
 
     @abstractmethod
     def close(self) -> None:

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -115,6 +115,13 @@ class OpenVinoEngine(Engine):
             raise EngineFailed(mark("The engine was closed."), "")
         with _failures():
             return [self._run(image, logit(score)) for image in images]
+
+    def network_alone(self, image: ByteImage) -> Callable[[], None]:
+        with _failures():
+            network = self._compiled((image.shape[0], image.shape[1])).create_infer_request()
+            picture = np.asarray(_Memory(np.ascontiguousarray(image)))
+            network.set_input_tensor(ov.Tensor(picture, shared_memory=True))
+        return lambda: network.infer(share_outputs=True) and None
 
     def close(self) -> None:
         self._closed = True

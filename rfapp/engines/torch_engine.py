@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -169,6 +169,23 @@ class TorchEngine(Engine):
             # kernel at each new size, which take seconds.
             with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
                 return self._on_card(self._network, images, score)
+
+    def network_alone(self, image: ByteImage) -> Callable[[], None]:
+        if self._network is None:
+            raise EngineFailed(mark("The engine was closed."), "")
+        network, frames = self._network, _stacked([image]).to(self._device)
+
+        def run() -> None:
+            with self._failures(), torch.inference_mode():
+                if self._device.type == "cpu":
+                    torch.set_num_threads(self.threads)
+                network(frames)
+                if self._device.type == "cuda":
+                    torch.cuda.synchronize(self._device)
+                elif self._device.type == "mps":
+                    torch.mps.synchronize()
+
+        return run
 
     def close(self) -> None:
         self._graphs.clear()
