@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from rfapp.text import mark
 from rfapp.weights.catalogue import no_retinaface, unreadable
 from rfapp.weights.manifest import Model, to_metadata
 
+#: So many times its size may an archive unpack to.
+MOST_UNPACKED = 2
 #: Pickle's instructions that name or call something.
 _CALLS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "REDUCE", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 
@@ -43,6 +46,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def _load_pickle(path: Path) -> Any:
+    _check_unpacked_size(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old or new formats of the file: either it can be read or not
@@ -63,6 +67,17 @@ def _load_pickle(path: Path) -> Any:
     except Exception as error:
         # A damaged archive surfaces as whatever the reader stumbled over first (EOFError, RuntimeError, KeyError …).
         raise _damaged(path) from error
+
+
+def _check_unpacked_size(path: Path) -> None:
+    """A checkpoint's archive is not compressed; one that would unpack to much more is made to fill the memory."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(item.file_size for item in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # an older checkpoint, or damaged: torch's reader will tell
+    if unpacked > MOST_UNPACKED * path.stat().st_size:
+        raise _damaged(path)
 
 
 def _calls_something(path: Path) -> bool:
