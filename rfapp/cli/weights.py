@@ -42,6 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="slope of the leaky ReLU that the network was trained with, which no checkpoint tells (default: the "
         "known one of published files, else the usual one)",
     )
+    importing.add_argument("--rgb", action="store_true", help="the network takes RGB (default: BGR)")
+    importing.add_argument(
+        "--means",
+        type=_means,
+        metavar="A,B,C",
+        help="what is subtracted from the three channels, in the network's order (default: 104,117,123)",
+    )
+    importing.add_argument(
+        "--min-sizes",
+        type=_min_sizes,
+        metavar="A,B/C,D/E,F",
+        help="the sizes of the priors of the three levels in pixels (default: 16,32/64,128/256,512)",
+    )
     importing.add_argument("--folder", type=Path, help="where to put it (default: your own folder of models)")
     importing.add_argument("--force", action="store_true", help="replace a model of that name")
     download = actions.add_parser(
@@ -64,6 +77,20 @@ def _slope(text: str) -> float:
     if not 0.0 <= value < 1.0:
         raise argparse.ArgumentTypeError(f"the slope is a number from 0 to below 1, not {text}")
     return value
+
+
+def _means(text: str) -> tuple[float, ...]:
+    values = tuple(float(value) for value in text.split(","))
+    if len(values) != 3 or not all(0 <= value <= 255 for value in values):
+        raise argparse.ArgumentTypeError(f"three numbers from 0 to 255 are needed, such as 104,117,123, not {text}")
+    return values
+
+
+def _min_sizes(text: str) -> tuple[tuple[int, ...], ...]:
+    levels = tuple(tuple(int(value) for value in level.split(",")) for level in text.split("/"))
+    if len(levels) != 3 or len({len(level) for level in levels}) != 1 or min(map(min, levels)) < 1:
+        raise argparse.ArgumentTypeError(f"three levels of as many sizes each are needed, not {text}")
+    return levels
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -138,10 +165,18 @@ def _import(arguments: argparse.Namespace) -> int:
         try_out=try_out,
         name=arguments.name,
         slope=arguments.slope,
+        changes=_told(arguments),
         folder=arguments.folder,
         force=arguments.force,
     )
     return _tell_import(done, arguments)
+
+
+def _told(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the user says of the network that its file does not."""
+    told = {"means": arguments.means, "min_sizes": arguments.min_sizes}
+    told["channel_order"] = "RGB" if arguments.rgb else None
+    return {key: value for key, value in told.items() if value is not None}
 
 
 def _tell_import(done: Imported, arguments: argparse.Namespace) -> int:

@@ -13,9 +13,10 @@ import logging
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,16 +72,19 @@ def import_weights(
     try_out: Callable[[Model], Detections],
     name: str | None = None,
     slope: float | None = None,
+    changes: Mapping[str, Any] | None = None,
     folder: Path | None = None,
     force: bool = False,
 ) -> Imported:
     """Convert *file*, try it on the built-in picture, and enter it into the manifest of *folder*.
 
     *try_out* runs a model in float32 over the built-in picture with the long side at 640 px. *slope* is the leaky
-    ReLU's where the file is of an unknown training. *folder* is the user's own by default. Raises WeightsError, or
+    ReLU's where the file is of an unknown training; *changes* are other values of the configuration that no checkpoint
+    tells: ``channel_order``, ``means``, ``min_sizes``. *folder* is the user's own by default. Raises WeightsError, or
     OutputExists where the name is taken and *force* is not given.
     """
     foreign = _read(Path(file), slope)
+    config = replace(foreign.config, **(changes or {}))
     name = foreign.name if name is None else name
     folder = own_folder() if folder is None else folder
     models = manifest.read(folder / MANIFEST)
@@ -88,7 +92,7 @@ def import_weights(
     model = Model(
         name=name,
         path=folder / f"{name}.safetensors",
-        config=foreign.config,
+        config=config,
         folded=foreign.folded,
         title=foreign.title,
         origin=foreign.origin,

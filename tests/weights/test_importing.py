@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -220,3 +221,23 @@ def test_command_refuses_a_malicious_checkpoint(capsys, tmp_path, monkeypatch):
     assert not (tmp_path / "PWNED").exists()
     with pytest.raises(WeightsUnsafe):
         FaceDetector(tmp_path / "attack.pth")
+
+
+def test_what_the_user_says_of_the_network_is_kept(test_data, tmp_path, capsys):
+    file = tmp_path / "mine.pth"
+    shutil.copy(test_data / "checkpoints/mobilenet0.25_Final.pth", file)
+    words = ["--means", "1,2,3", "--rgb", "--min-sizes", "10,20/32,64/128,256", "--json", "--quiet"]
+    main(["weights", "import", str(file), "--folder", str(tmp_path / "own"), *words])
+    config = json.loads(capsys.readouterr().out.splitlines()[-1])["config"]
+    assert config["means"] == [1.0, 2.0, 3.0]
+    assert config["channel_order"] == "RGB"
+    assert config["min_sizes"] == [[10, 20], [32, 64], [128, 256]]
+
+
+@pytest.mark.parametrize(
+    "words", [["--means", "1,2"], ["--means", "300,0,0"], ["--min-sizes", "1,2/3"], ["--slope", "2"]]
+)
+def test_impossible_wishes_are_wrong_usage(words, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        main(["weights", "import", str(tmp_path / "x.pth"), *words])
+    assert ended.value.code == 2
