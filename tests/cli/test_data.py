@@ -72,7 +72,7 @@ def test_nothing_usable_is_exit_1(labels, capsys):
 
 
 def test_more_findings_than_are_shown_are_counted(labels, capsys):
-    labels.write_text("# one.png\n" + "1 2 x 4\n" * 1234)
+    labels.write_text("# one.png\n1 1 9 9\n" + "1 2 x 4\n" * 1234)
     assert main(["data", "check", str(labels)]) == DONE
     out = capsys.readouterr().out
     assert out.count("not a number") == 20
