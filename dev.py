@@ -56,7 +56,7 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CUDA_INDEX = "https://download.pytorch.org/whl/cu130"  # the CUDA version that PyPI's Linux wheels of torch carry
 
 #: Commands of rfapp that open no window, and so need no library of the desktop.
-WINDOWLESS = ("detect", "evaluate", "weights", "bench", "doctor")
+WINDOWLESS = ("detect", "evaluate", "data", "train", "export", "weights", "bench", "doctor")
 
 #: What Qt and OpenCV load from the system, as (library, Debian package). A package that brought in another one of
 #: the list is named for it.
