@@ -33,6 +33,7 @@ def picture_size(path: Path) -> tuple[int, int]:
                 size = _jpeg(file)
                 if size is None and (stored := _png(file)) is not None:
                     _limit(path, stored)
+                    _can_hold(path, stored)
                     size = None if _png_turned(file) else stored
         except (OSError, struct.error, IndexError):
             size = None
@@ -52,6 +53,16 @@ def _limit(path: Path, size: tuple[int, int]) -> None:
             width=size[0],
             height=size[1],
             limit=MOST_PIXELS // 1_000_000,
+        )
+
+
+def _can_hold(path: Path, size: tuple[int, int]) -> None:
+    """Deflate packs at most 1,032 bytes into one, and a byte has at most eight pixels: less is no whole picture."""
+    if size[0] * size[1] > 8 * 1032 * os.path.getsize(path):
+        raise PictureUnreadable(
+            mark("The picture “{path}” is damaged or incomplete."),
+            mark("Copy or download it once more."),
+            path=str(path),
         )
 
 
