@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "measure average precision by the protocol of WIDER FACE",
     "data": "check the labelled pictures that training is to learn from",
     "weights": "list, verify and import the numbers of the networks",
+    "export": "write a model for other programs (ONNX, OpenVINO)",
     "bench": "measure how fast faces are found on this computer",
     "doctor": "tell what is installed and which devices and cameras there are",
 }

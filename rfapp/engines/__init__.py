@@ -26,6 +26,7 @@ __all__ = [
     "choose_threads",
     "create",
     "cuda_driver_present",
+    "import_openvino",
     "import_torch",
     "preload",
     "resolve",
@@ -97,7 +98,7 @@ def _load(engine: str) -> Callable[[Model, str, str, int], Engine]:
             from rfapp.engines.torch_engine import TorchEngine
 
             return TorchEngine
-        _import_openvino()
+        import_openvino()
         from rfapp.engines.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine
@@ -110,7 +111,7 @@ def _load(engine: str) -> Callable[[Model, str, str, int], Engine]:
         ) from error
 
 
-def _import_openvino() -> None:
+def import_openvino() -> None:
     """Load OpenVINO without the tools that convert models of other libraries.
 
     Its package loads them along with ``openvino_telemetry``, which we want nowhere near; without them it also loads

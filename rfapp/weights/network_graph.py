@@ -14,7 +14,8 @@ multiples of 32.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -37,8 +38,15 @@ def onnx_bytes(model: Model, state: State) -> bytes:
 
     Raises WeightsAltered when a tensor is missing.
     """
+    with fitting(model):
+        return Builder(model.config, state).build().to_bytes(to_metadata(model))
+
+
+@contextmanager
+def fitting(model: Model) -> Iterator[None]:
+    """Tell tensors that are missing or of a wrong shape as WeightsAltered."""
     try:
-        return _Builder(model.config, state).build().to_bytes(to_metadata(model))
+        yield
     except (KeyError, ValueError) as error:
         raise WeightsAltered(
             mark("{path} does not fit the network {architecture}: {reason}."),
@@ -56,21 +64,29 @@ def _with_luma(state: State) -> State:
     return {**state, name: (state[name].astype(np.float64) * luma).astype(np.float32)}
 
 
-class _Builder:
+class Builder:
+    """Grows the graph of a network out of its configuration and its numbers."""
+
     def __init__(self, config: ModelConfig, state: State) -> None:
         self.config = config
         self.state = _with_luma(state) if config.channel_order == "GRAY" else state
         self.graph = Graph(config.architecture)
 
     def build(self) -> Graph:
-        graph, config = self.graph, self.config
-        x = graph.input("pictures", np.float32, ("batch", 3, "height", "width"))
-        levels = self._mobilenet(x) if config.backbone.startswith("mobilenet") else self._resnet(x)
-        for number, (step, feature) in enumerate(zip(config.steps, self._pyramid(levels), strict=True)):
-            context = self._context(f"ssh{number + 1}", feature)
-            name = self._head(number, context, f"head{step}")
-            graph.output(name, np.float32, ("batch", config.anchors_per_cell * 15, f"rows{step}", f"columns{step}"))
-        return graph
+        """The whole file's graph."""
+        x = self.graph.input("pictures", np.float32, ("batch", 3, "height", "width"))
+        for step, name in zip(self.config.steps, self.heads(x), strict=True):
+            shape = "batch", self.config.anchors_per_cell * 15, f"rows{step}", f"columns{step}"
+            self.graph.output(name, np.float32, shape)
+        return self.graph
+
+    def heads(self, x: str) -> list[str]:
+        """From pictures with their means subtracted to the joined heads, finest level first."""
+        levels = self._mobilenet(x) if self.config.backbone.startswith("mobilenet") else self._resnet(x)
+        return [
+            self._head(number, self._context(f"ssh{number + 1}", feature), f"head{step}")
+            for number, (step, feature) in enumerate(zip(self.config.steps, self._pyramid(levels), strict=True))
+        ]
 
     # -------------------------------------------------------------------------------------------------- trunks
 
