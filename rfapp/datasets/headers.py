@@ -34,7 +34,7 @@ def picture_size(path: Path) -> tuple[int, int]:
                 if size is None and (stored := _png(file)) is not None:
                     _limit(path, stored)
                     _can_hold(path, stored)
-                    size = None if _png_turned(file) else stored
+                    size = None if _png_turned(file, path) else stored
         except (OSError, struct.error, IndexError):
             size = None
     if size is None:
@@ -59,11 +59,15 @@ def _limit(path: Path, size: tuple[int, int]) -> None:
 def _can_hold(path: Path, size: tuple[int, int]) -> None:
     """Deflate packs at most 1,032 bytes into one, and a byte has at most eight pixels: less is no whole picture."""
     if size[0] * size[1] > 8 * 1032 * os.path.getsize(path):
-        raise PictureUnreadable(
-            mark("The picture “{path}” is damaged or incomplete."),
-            mark("Copy or download it once more."),
-            path=str(path),
-        )
+        raise _damaged(path)
+
+
+def _damaged(path: Path) -> PictureUnreadable:
+    return PictureUnreadable(
+        mark("The picture “{path}” is damaged or incomplete."),
+        mark("Copy or download it once more."),
+        path=str(path),
+    )
 
 
 def readable_size(path: Path) -> tuple[int, int] | None:
@@ -124,13 +128,16 @@ def _png(file: BinaryIO) -> tuple[int, int] | None:
     return (width, height) if good else None
 
 
-def _png_turned(file: BinaryIO) -> bool:
+def _png_turned(file: BinaryIO, path: Path) -> bool:
     """Whether there may be an orientation behind the first chunk, also behind the picture: the decoder knows."""
+    end = file.seek(0, os.SEEK_END)
     file.seek(8 + 8 + 13 + 4)
     kind = b""
     while kind != b"IEND":
         length, kind = struct.unpack(">I4s", file.read(8))
         if kind == b"eXIf":
             return True
-        file.seek(length + 4, os.SEEK_CUR)
+        # The decoder would ask for as much memory as the chunk claims to need.
+        if file.seek(length + 4, os.SEEK_CUR) > end:
+            raise _damaged(path)
     return False
