@@ -19,6 +19,7 @@ COMMANDS = {
     "detect": "find the faces in pictures, folders and videos",
     "evaluate": "measure average precision by the protocol of WIDER FACE",
     "data": "check the labelled pictures that training is to learn from",
+    "train": "let a network learn from labelled pictures, or go on with that",
     "weights": "list, verify and import the numbers of the networks",
     "export": "write a model for other programs (ONNX, OpenVINO)",
     "bench": "measure how fast faces are found on this computer",

@@ -1,0 +1,119 @@
+"""``rfapp train``: a network learns from labelled pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rfapp.cli.main import DONE
+from rfapp.cli.options import add_output_arguments
+from rfapp.models.config import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from rfapp.training.plan import Plan
+
+#: Numbers of the recipe that have an option of their own, with their kind and what they are.
+_RECIPE: tuple[tuple[str, type[int] | type[float], str], ...] = (
+    ("batch", int, "pictures in a step"),
+    ("epochs", int, "how often all pictures are gone through"),
+    ("steps", int, "steps in all, instead of epochs"),
+    ("learning_rate", float, "the highest learning rate"),
+    ("validations", int, "how often average precision is measured, evenly over the run"),
+    ("empty", float, "share of pictures without faces, where there are any"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "The folder RUN is a model: “rfapp detect --model RUN”. The same command goes on with a run that was stopped "
+        "(Ctrl-C, a file “stop” in the folder) or killed."
+    )
+    add = parser.add_argument
+    add("--data", type=Path, action="append", required=True, metavar="PATH", help="labelled pictures (may be repeated)")
+    add("--negatives", type=Path, action="append", default=[], metavar="DIR", help="a folder of pictures without faces")
+    add(
+        "--validation",
+        default="",
+        metavar="PATH|none",
+        help="labelled pictures to measure average precision on (default: one in twenty of the data is held out)",
+    )
+    add("--output", type=Path, required=True, metavar="RUN", help="the folder of the run")
+    add("--model", default="mobilenet0.25", choices=tuple(ARCHITECTURES), help="the network (default: mobilenet0.25)")
+    add(
+        "--init",
+        default="",
+        metavar="WEIGHTS",
+        help="first weights: a model's name, a file, a run, or a trunk trained on ImageNet (default: chance)",
+    )
+    add("--recipe", default="quick", metavar="NAME", help="how it is trained: quick or published (default: quick)")
+    for name, kind, text in _RECIPE:
+        add(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"of the recipe: {text}")
+    add("--size", type=int, metavar="PX", help="of the recipe: side of the pictures that the network sees")
+    add("--seed", type=int, default=0, metavar="N", help="what chance begins with (default: 0)")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="what trains (default: auto)")
+    add(
+        "--precision",
+        default="auto",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        help="of convolutions (default: auto, what is fastest on the device)",
+    )
+    add(
+        "--workers",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="processes that load pictures (default: cores − 1, up to 8)",
+    )
+    add("--accumulate", type=int, default=1, metavar="N", help="parts that a batch is divided into to save memory")
+    add("--save-every", type=float, default=60.0, metavar="S", help="seconds between two savings (default: 60)")
+    add_output_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from rfapp.engines import import_torch
+
+    import_torch()
+    from rfapp.training.trainer import train
+    from rfapp.training.world import World
+
+    first = World.from_environment().first
+    quiet = arguments.quiet or not first
+    outcome = train(
+        _plan(arguments),
+        arguments.output,
+        say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
+        save_every_s=arguments.save_every,
+    )
+    if first and arguments.json:
+        values: dict[str, Any] = {"run": str(arguments.output), **asdict(outcome)}
+        print(json.dumps(values, ensure_ascii=False))
+    return DONE
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    from rfapp.training.plan import Plan
+    from rfapp.training.recipes import recipe_for
+
+    recipe = recipe_for(arguments.recipe, arguments.model)
+    changes = {name: value for name, _, _ in _RECIPE if (value := getattr(arguments, name)) is not None}
+    if "epochs" in changes and "steps" not in changes:
+        changes["steps"] = 0
+    if arguments.size is not None:
+        changes["augmentation"] = replace(recipe.augmentation, size=arguments.size)
+    return Plan(
+        data=tuple(arguments.data),
+        negatives=tuple(arguments.negatives),
+        validation=arguments.validation,
+        recipe=replace(recipe, **changes),
+        model=arguments.model,
+        init=arguments.init,
+        seed=arguments.seed,
+        device=arguments.device,
+        precision=arguments.precision,
+        workers=arguments.workers,
+        accumulate=arguments.accumulate,
+    )

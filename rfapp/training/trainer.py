@@ -1,0 +1,406 @@
+"""The training loop, from the first line to the last. ``rfapp train`` calls :func:`train`.
+
+A step: pictures come from the loader, their priors are matched, the network and its loss run (in parts, if the batch
+does not fit), the gradients change the weights, and the running mean follows. Everything else here is telling, saving
+and stopping. The order of pictures and their augmentation depend on the step alone, so that a run that goes on from its
+``state.pt`` is the run that it would have been.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rfapp import __version__
+from rfapp.datasets.runs import LAST, LOCK, LOG, STATE, RunFolder
+from rfapp.errors import EngineFailed, OutputExists, RfappError, UsageError
+from rfapp.models.config import ModelConfig
+from rfapp.models.prior_box import PriorBox
+from rfapp.models.retinaface import RetinaFace
+from rfapp.text import mark
+from rfapp.training.devices import Precision, choose, largest_part, worker_count
+from rfapp.training.gathering import Pictures, gather
+from rfapp.training.initial import fingerprint, initial_network, unfold
+from rfapp.training.loader import Batch, Order, Share, batches
+from rfapp.training.losses import MultiBoxLoss
+from rfapp.training.matching import Matching, match
+from rfapp.training.optimising import Buffers, RunningMean, learning_rate, optimiser_for
+from rfapp.training.plan import Plan
+from rfapp.training.saving import WeightsOfRun, load_state, save_state
+from rfapp.training.stopping import Stopping
+from rfapp.training.telling import Meter, Teller
+from rfapp.training.validation import average_precision
+from rfapp.training.world import World
+
+#: Steps in a row whose loss is no number, after which training ends.
+BAD_STEPS = 5
+#: Batches over which batch norm is measured in folded weights.
+UNFOLDING = 8
+#: A run has no more step events than about this.
+EVENTS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``reason``: done or stopped. ``best``: the average precision of the best weights, empty without validation."""
+
+    reason: str
+    steps: int
+    epochs: int
+    best: dict[str, float]
+    seconds: float
+    skipped: int
+
+
+def prepared(images: Tensor, config: ModelConfig) -> Tensor:
+    """uint8 B×H×W×3 BGR → float32 (B, 3, H, W) as the network takes it."""
+    images = images.flip(-1) if config.channel_order == "RGB" else images
+    means = torch.tensor(config.means, device=images.device)
+    return (images.float() - means).permute(0, 3, 1, 2)
+
+
+def train(
+    plan: Plan,
+    folder: Path,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    save_every_s: float = 60.0,
+) -> Outcome:
+    """Train as *plan* says, in *folder*; a run that was begun there with the same plan is gone on with.
+
+    Ends after the last step; or after the current one when the file ``stop`` appears in *folder* or the process is
+    interrupted or asked to end: then all is saved. *say* gets lines about what goes on. Raises RfappError.
+    """
+    world = World.from_environment()
+    run = RunFolder(folder)
+    with _held(run, world), Stopping(run) as stopping:
+        teller = Teller(run, say if world.first else lambda line: None, silent=not world.first)
+        device, precision = choose(plan.device, plan.precision, world)
+        world.join(device)
+        try:
+            return _train(plan, run, world, device, precision, teller, stopping, save_every_s)
+        except RfappError as error:
+            teller.failed(str(error))
+            raise
+        finally:
+            world.leave()
+
+
+def _train(  # noqa: PLR0917
+    plan: Plan,
+    run: RunFolder,
+    world: World,
+    device: torch.device,
+    precision: Precision,
+    teller: Teller,
+    stopping: Stopping,
+    save_every_s: float,
+) -> Outcome:
+    # ------------------------------------------------------------------------------------------------- set-up
+    recipe = plan.recipe
+    _check_batch(plan, world)
+    pictures = gather(plan, teller.say)
+    known = {"rfapp": __version__, "init_sha256": fingerprint(plan.init), "pictures": len(pictures.training)}
+    begun = _begin(plan, run, known, world)
+    state = load_state(run, device) if begun else None
+
+    torch.manual_seed(plan.seed)
+    initial = initial_network(plan.model, plan.init, focal=recipe.class_loss == "focal")
+    network = initial.network.to(device)
+    if device.type == "cuda":  # where convolutions of this layout are faster; on CPUs they are not
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    config = network.config
+    order = Order(pictures.training, batch=recipe.batch, empty=recipe.empty, seed=plan.seed)
+    total = recipe.steps or recipe.epochs * order.steps_per_epoch
+    if initial.folded and state is None:
+        teller.say(mark("The weights are folded: measuring what batch norm has to know."))
+        unfold(network, _some_batches(pictures, order, plan, config, device))
+
+    size = recipe.augmentation.size
+    priors = PriorBox(config, (size, size)).forward().to(device)
+    rule = Matching(positive=recipe.overlap, negative=recipe.overlap)
+    loss_of = MultiBoxLoss(
+        variance=config.variance,
+        box=recipe.box_loss,
+        classes=recipe.class_loss,
+        negatives=recipe.negatives,
+        least_negatives=recipe.least_negatives,
+    )
+    optimiser = optimiser_for(network, recipe)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision.scaled)
+    mean = RunningMean(network, recipe.ema)
+    buffers = Buffers(network)
+    weights = WeightsOfRun(run, config, initial.origin, initial.licence)
+    meter = Meter(device)
+    first, skipped, unvalidated = 0, 0, False
+    best: dict[str, float] = {}
+    if state is not None:
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        scaler.load_state_dict(state["scaler"])
+        mean.load_state_dict(state["mean"])
+        meter.load_state_dict(state["meter"])
+        torch.set_rng_state(state["random"].cpu())
+        first, best, skipped = state["step"], state["best"], state["skipped"]
+        unvalidated = state["unvalidated"]
+    teller.go_on(first, 0.0 if state is None else state["seconds"])
+    parallel = world.wrap(network)
+
+    def save(step: int) -> None:
+        if world.first:
+            model_state = {
+                "network": network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "scaler": scaler.state_dict(),
+                "mean": mean.state_dict(),
+                "meter": meter.state_dict(),
+                "random": torch.get_rng_state(),
+            }
+            weights.save_last(mean.weights())
+            place = {"step": step, "best": best, "skipped": skipped, "unvalidated": unvalidated}
+            save_state(run, {**model_state, **place, "seconds": teller.seconds})
+
+    def validate(step: int) -> None:
+        nonlocal best, unvalidated
+        unvalidated = False
+        if world.first and pictures.held_out is not None:
+            model = weights.save_last(mean.weights())
+            reached = average_precision(model, pictures.held_out, device.type, given_up=stopping.asked)
+            if reached is None:
+                unvalidated = True  # made up for when the run is gone on with
+                return
+            teller.validation(step, epoch_of(step), reached)
+            if not best or sum(reached.values()) > sum(best.values()):
+                best = reached
+                weights.save_best(mean.weights(), best)
+
+    def epoch_of(step: int) -> int:
+        return step // order.steps_per_epoch
+
+    def outcome(reason: str, step: int) -> Outcome:
+        return Outcome(reason, step, epoch_of(step), best, teller.seconds, skipped)
+
+    if unvalidated:
+        validate(first)
+        save(first)
+    if first >= total:
+        teller.say(mark("The run is finished already."))
+        return outcome("done", first)
+    workers = worker_count(plan.workers)
+    teller.say(
+        mark("{pictures} pictures, {steps} steps of {batch}, {device} in {precision}, {workers} loading").format(
+            pictures=len(pictures.training),
+            steps=total,
+            batch=recipe.batch,
+            device=device,
+            precision=precision.name,
+            workers=workers,
+        )
+    )
+    stream = iter(
+        batches(
+            pictures.training,
+            order,
+            recipe.augmentation,
+            first=first,
+            last=total,
+            share=Share(world.rank, world.size, plan.accumulate),
+            workers=workers,
+            pin=device.type == "cuda",
+        )
+    )
+    event_every = max(1, total // EVENTS)
+    bad_in_a_row = 0
+    saved_at = time.monotonic()
+
+    # -------------------------------------------------------------------------------------------------- loop
+    for step in range(first, total):
+        began = time.perf_counter()
+        # Pictures and what is to be found in them. The counts are those of the whole step, over all its parts and
+        # processes, so that dividing the batch changes nothing.
+        parts = [next(stream) for _ in range(plan.accumulate)]
+        for problem in (problem for part in parts for problem in part.problems):
+            teller.say(mark("Another picture was taken instead: {problem}").format(problem=problem))
+        targets = [part.targets.to(device) for part in parts]
+        matches = [match(priors, each, rule) for each in targets]
+        positives = sum(len(found) for found in matches)
+        with_landmarks = sum(int(each.known[found.face].sum()) for each, found in zip(targets, matches, strict=True))
+        counts = world.sum(torch.tensor([positives, with_landmarks, stopping.asked()], device=device)).tolist()
+
+        # Loss and gradients.
+        rate = learning_rate(recipe, step, total)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.zero_grad(set_to_none=True)
+        buffers.keep()
+        losses = torch.zeros(4, device=device)
+        with _memory(plan, parts, network, device, precision):
+            for number, (part, each, found) in enumerate(zip(parts, targets, matches, strict=True), 1):
+                gathering = world.unsynchronised(parallel) if number < len(parts) else _nothing()
+                with gathering:
+                    images = prepared(part.images.to(device, non_blocking=True), config)
+                    with torch.autocast(device.type, precision.dtype, enabled=precision.mixed):
+                        outputs = parallel(images)
+                    sums = loss_of(outputs, priors, found, each)
+                    loss, shares = loss_of.total(sums, counts[0], counts[1])
+                    # Gradients become the mean over the processes, while their losses are shares of one.
+                    torch.autograd.backward(scaler.scale(loss * world.size))
+                losses += torch.stack([loss, shares.box, shares.classes, shares.landmark]).detach()
+        losses = world.sum(losses)
+
+        # The weights change, unless something is no number: then the step leaves no trace.
+        scaler.unscale_(optimiser)
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip or torch.inf)
+        sound = bool(torch.isfinite(losses[0]))
+        if sound and (bool(torch.isfinite(norm)) or precision.scaled):
+            scaler.step(optimiser)  # which itself skips a step whose scaled gradients overflow
+            scaler.update()
+            mean.update()
+            meter.add(losses, recipe.batch, time.perf_counter() - began)
+            bad_in_a_row = 0
+        else:
+            scaler.update()
+            buffers.restore()
+            skipped += 1
+            bad_in_a_row += 1
+            names = [str(pictures.training[index].picture) for part in parts for index in part.samples]
+            teller.bad_step(step + 1, losses[0].item(), norm.item(), names)
+            if bad_in_a_row >= BAD_STEPS:
+                raise EngineFailed(
+                    mark("Training ended at step {step}: the loss was no number {count} times in a row."),
+                    mark("Lower the learning rate, or choose the precision float32. {log} names the pictures."),
+                    step=step + 1,
+                    count=bad_in_a_row,
+                    log=run / LOG,
+                )
+
+        # Telling, validating, saving, stopping.
+        done = step + 1
+        if done % event_every == 0 or done == total:
+            teller.step(done, epoch_of(done), total, rate, meter.take())
+        if pictures.held_out is not None and _due(done, total, recipe.validations):
+            validate(done)
+            world.wait()
+            save(done)
+            saved_at = time.monotonic()
+        elif time.monotonic() - saved_at >= save_every_s:
+            save(done)
+            saved_at = time.monotonic()
+        if counts[2] and done < total:
+            save(done)
+            teller.end(done, epoch_of(done), "stopped")
+            return outcome("stopped", done)
+
+    save(total)
+    teller.end(total, epoch_of(total), "done")
+    return outcome("done", total)
+
+
+def _due(done: int, total: int, times: int) -> bool:
+    """Whether *times* events, evenly over *total* steps and the last one at the end, have one after *done*."""
+    return done * times // total > (done - 1) * times // total
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _held(run: RunFolder, world: World) -> Iterator[None]:
+    """The run's lock, which the first of several processes holds for all."""
+    if world.first:
+        with run.locked():
+            run.clear_stop()
+            yield
+    else:
+        yield
+
+
+def _check_batch(plan: Plan, world: World) -> None:
+    if plan.recipe.batch % (plan.accumulate * world.size):
+        raise UsageError(
+            mark("A batch of {batch} pictures can't be divided among {count} processes in {parts} parts each."),
+            mark("Choose another --batch."),
+            batch=plan.recipe.batch,
+            count=world.size,
+            parts=plan.accumulate,
+        )
+
+
+def _begin(plan: Plan, run: RunFolder, known: dict[str, Any], world: World) -> bool:
+    """Write ``run.toml``, or make sure that the run in the folder is this one: then True. Raises OutputExists."""
+    if not (run.exists() and ((run / STATE).exists() or (run / LAST).exists())):
+        # Nothing is lost of a run that ended before it had saved anything.
+        others = [] if run.exists() else [entry for entry in run.path.iterdir() if entry.name not in (LOCK, LOG)]
+        if others:
+            raise OutputExists(
+                mark("“{path}” is there already, and it is no training run."),
+                mark("Choose another folder."),
+                path=run.path,
+            )
+        world.wait()
+        if world.first:
+            run.write_plan({**plan.to_mapping(), "made": known})
+        world.wait()
+        return False
+    theirs = run.plan()
+    difference = plan.differs_from(theirs)
+    made = theirs.get("made", {})
+    if not difference:
+        changed = [key for key in ("init_sha256", "pictures") if made.get(key) != known[key]]
+        difference = {"init_sha256": "first weights", "pictures": "training pictures"}[changed[0]] if changed else ""
+    if difference:
+        raise OutputExists(
+            mark("“{path}” holds a run with another {what}."),
+            mark("Choose another folder, or give the options that the run was begun with; its run.toml has them."),
+            path=run.path,
+            what=difference,
+        )
+    return True
+
+
+def _some_batches(
+    pictures: Pictures, order: Order, plan: Plan, config: ModelConfig, device: torch.device
+) -> Iterator[Tensor]:
+    last = min(UNFOLDING, plan.recipe.steps or plan.recipe.epochs * order.steps_per_epoch)
+    share = Share(parts=plan.accumulate)
+    loader = batches(pictures.training, order, plan.recipe.augmentation, first=0, last=last, share=share)
+    for batch in loader:
+        yield prepared(batch.images.to(device), config)
+
+
+@contextmanager
+def _memory(
+    plan: Plan, parts: list[Batch], network: RetinaFace, device: torch.device, precision: Precision
+) -> Iterator[None]:
+    """Tell what to do about a graphics card whose memory is full."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        together = len(parts[0].samples)
+        size = plan.recipe.augmentation.size
+        fits = largest_part(network, together, size, device, precision)
+        if not fits:
+            raise EngineFailed(
+                mark("The memory of the graphics card is full, even with a single picture of {size} px at a time."),
+                mark("Close other programs that use it, or train with smaller pictures."),
+                size=size,
+            ) from error
+        counts = range(2, plan.recipe.batch + 1)
+        smaller = (n for n in counts if plan.recipe.batch % n == 0 and plan.recipe.batch // n <= fits)
+        raise EngineFailed(
+            mark("The memory of the graphics card is full with {count} pictures at a time; {fits} fit."),
+            mark("Add “--accumulate {parts}”: the batch stays {batch}, in {parts} parts."),
+            count=together,
+            fits=fits,
+            parts=next(smaller),
+            batch=plan.recipe.batch,
+        ) from error
