@@ -11,6 +11,7 @@ import pytest
 from rfapp import engines, weights
 from rfapp.engines import available, create, preload, resolve
 from rfapp.errors import DeviceMissing, EngineMissing
+from rfapp.places import resources
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_preload_loads_torch_before_qt_on_windows_only(monkeypatch):
     assert len(calls) == 2
 
 
-OFFLINE = """
+WITHOUT_TORCH = """
 import importlib.abc, json, socket, sys
 
 class Blocker(importlib.abc.MetaPathFinder):
@@ -110,7 +111,9 @@ def forbidden(*_, **__):
 
 sys.meta_path.insert(0, Blocker())
 socket.socket.connect = socket.socket.connect_ex = socket.create_connection = socket.getaddrinfo = forbidden
+"""
 
+DETECTOR = """
 from rfapp import FaceDetector
 from rfapp.detector import built_in_picture
 detector = FaceDetector()
@@ -122,12 +125,29 @@ print(json.dumps({
 }))
 """
 
+COMMAND = """
+from rfapp.cli import main
+sys.exit(main(["detect", sys.argv[1]]))
+"""
+
+
+def python(program: str, *words: str) -> str:
+    """What *program* prints in a process of its own without torch and without sockets."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH + program, *words], capture_output=True, text=True, timeout=100, check=True
+    )
+    return done.stdout
+
 
 def test_whole_detector_without_torch_and_without_sockets():
-    done = subprocess.run([sys.executable, "-c", OFFLINE], capture_output=True, text=True, timeout=100, check=True)
-    told = json.loads(done.stdout)
+    told = json.loads(python(DETECTOR))
     assert told.pop("score") > 0.99
     assert told == {"engine": "openvino", "faces": 1, "telemetry": [], "torch": False}
+
+
+def test_command_without_torch_and_without_sockets():
+    (line,) = python(COMMAND, str(resources() / "astronaut.png")).splitlines()
+    assert len(json.loads(line)["faces"]) == 1
 
 
 def test_exported_names():
