@@ -114,13 +114,15 @@ def test_second_start_compiles_nothing(monkeypatch, own_folders, picture):
     assert len(list((own_folders / "cache" / "openvino").glob("*.blob"))) == 1
 
 
-def test_thread_count_holds_for_a_network_from_disk(picture):
+def test_thread_count_holds_for_a_network_from_disk(picture, own_folders):
     for threads in (2, 1, 2):
         engine = create(threads=threads)
         engine.candidates([picture], 0.3)
         (request,) = engine._requests.values()
         assert request.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == threads
         engine.close()
+    # One file for each: what is read from disk runs as it was compiled, whatever that property says.
+    assert len(list((own_folders / "cache" / "openvino").glob("*.blob"))) == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", None])
@@ -197,3 +199,23 @@ def test_channel_order_and_means(picture):
     expected = create(precision="float32").candidates([picture], 0.3)[0]
     got = create(turned, precision="float32").candidates([np.ascontiguousarray(picture[..., ::-1])], 0.3)[0]
     np.testing.assert_allclose(got.boxes, expected.boxes, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_memory_stays_bounded_with_pictures_of_many_sizes():
+    import psutil
+
+    engine = create(precision="float32", threads=1)
+    everything = np.zeros((480, 480, 3), np.uint8)
+    sizes = [(32 * rows, 32 * columns) for rows in range(1, 16) for columns in range(1, 16)]
+    np.random.default_rng(0).shuffle(sizes)
+
+    def run(some):
+        for height, width in some:
+            engine.candidates([np.ascontiguousarray(everything[:height, :width])], 0.5)
+        return psutil.Process().memory_info().rss
+
+    engine.candidates([everything], 0.5)
+    warm = run(sizes[:75])
+    # Without a limit on what OpenVINO keeps for each size it would be 300 MB.
+    assert run(sizes[75:]) - warm < 40e6
