@@ -104,8 +104,6 @@ class OpenVinoEngine(Engine):
             model.config.to_mapping(),
             GRAPH_VERSION,
             self.precision,
-            # A network read from disk runs with the threads that it was compiled for, whatever its settings then say.
-            self.threads,
             ov.__version__,
             core.get_property("CPU", "FULL_DEVICE_NAME"),
             sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
