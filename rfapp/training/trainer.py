@@ -287,7 +287,7 @@ def _train(  # noqa: PLR0917
             teller.step(done, epoch_of(done), total, rate, meter.take())
         if pictures.held_out is not None and _due(done, total, recipe.validations):
             validate(done)
-            world.wait()
+            counts[2] += world.sum(torch.tensor([unvalidated], dtype=torch.int64, device=device)).item()
             save(done)
             saved_at = time.monotonic()
         elif time.monotonic() - saved_at >= save_every_s:
