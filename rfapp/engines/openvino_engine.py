@@ -38,8 +38,8 @@ _AT_ONCE, _IN_A_ROW = 2, 3
 #: Layers × sizes for which the network for all sizes keeps compiled code: about 14 sizes. Without a limit the process
 #: would grow by 4 MB with each size.
 _CODE_KEPT = 1024
-#: Compiled models on disk, 2 to 110 MB each; the oldest go.
-_FILES = 24
+#: Compiled models on disk, 2 to 110 MB each: the oldest go when there are more, or more bytes.
+_FILES, _BYTES = 24, 512_000_000
 
 
 @lru_cache(maxsize=1)
@@ -226,8 +226,11 @@ def _write(path: Path, content: bytes) -> None:
     """Keep a compiled model; a full or read-only disk only means that the next start compiles again."""
     try:
         write_whole(path, hashlib.sha256(content).digest() + content)
-        files = sorted(path.parent.glob("*.blob"), key=lambda file: file.stat().st_mtime)
-        for old in files[:-_FILES]:
-            old.unlink(missing_ok=True)
+        total = 0
+        files = sorted(path.parent.glob("*.blob"), key=lambda file: file.stat().st_mtime, reverse=True)
+        for number, file in enumerate(files):
+            total += file.stat().st_size
+            if file != path and (number >= _FILES or total > _BYTES):
+                file.unlink(missing_ok=True)
     except OSError as error:
         log.info("the compiled network can't be kept: %s", error)

@@ -144,8 +144,9 @@ def test_cache_that_can_not_be_written(own_folders, picture):
     assert len(create().candidates([picture], 0.5)[0].scores) > 0
 
 
-def test_cache_is_bounded(own_folders, monkeypatch):
-    monkeypatch.setattr(openvino_engine, "_FILES", 3)
+@pytest.mark.parametrize(("limit", "value"), [("_FILES", 3), ("_BYTES", 6_500_000)])
+def test_cache_is_bounded(own_folders, monkeypatch, limit, value):
+    monkeypatch.setattr(openvino_engine, limit, value)
     engine = create()
     for rows in range(1, 6):
         for _ in range(3):
