@@ -24,6 +24,7 @@ from PySide6.QtWidgets import QApplication
 from rfapp.detector import FaceDetector
 from rfapp.gui.app import undo_opencv_qt
 from rfapp.gui.theme import Theme
+from rfapp.gui.toolbar import MODELS, TRAIN
 from rfapp.gui.window import Window
 from rfapp.runtime import LivePipeline
 from rfapp.settings import DetectorSettings, Settings
@@ -118,9 +119,14 @@ def cameras(studio: Studio) -> None:
     wait(lambda: False, 0.2)
 
 
+def train(studio: Studio) -> None:
+    studio.window.show_page(TRAIN)
+    wait(lambda: False, 0.5)
+
+
 def models(studio: Studio) -> None:
     studio.play(seconds=0.5)
-    studio.window.show_page(1)
+    studio.window.show_page(MODELS)
     wait(lambda: False, 0.3)
 
 
@@ -139,6 +145,7 @@ SHOTS: dict[str, tuple[Callable[[Studio], None], dict[str, object]]] = {
     "cameras": (cameras, {}),
     "settings": (settings_open, {"height": 980}),
     "models": (models, {}),
+    "train": (train, {}),
     "small": (live, {"width": 480, "height": 640}),
     "wide": (live, {"width": 2560, "height": 1300, "theme": "dark"}),
 }

@@ -189,6 +189,9 @@ QListWidget {{ background: {c.panel}; border: 1px solid {c.border}; border-radiu
 QListWidget::item {{ padding: 8px 8px; border-radius: 5px; }}
 QListWidget::item:selected {{ background: {c.accent}; color: {c.on_accent}; }}
 QLabel#loading {{ background: rgba(8, 12, 14, 190); color: #eef3f5; border-radius: 14px; padding: 6px 16px; }}
+QPlainTextEdit {{ background: {c.panel}; border: 1px solid {c.border}; border-radius: 8px; padding: 4px; }}
+QScrollArea#form {{ background: {c.panel}; border: 1px solid {c.border}; border-radius: 8px; }}
+QSplitter::handle {{ background: transparent; }}
 QProgressBar {{ background: {c.border}; border: none; border-radius: 4px; }}
 QProgressBar::chunk {{ background: {c.accent}; border-radius: 4px; }}
 QPushButton::menu-indicator {{ image: none; }}

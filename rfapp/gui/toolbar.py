@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QToolButton, QWidget
 
@@ -9,9 +11,9 @@ from rfapp.gui.source_picker import CameraFinder, SourcePicker
 from rfapp.gui.theme import Theme
 from rfapp.runtime import Ended, Idle, Opening, Paused, Running, State
 
-LIVE, MODELS = 0, 1
+LIVE, TRAIN, MODELS = 0, 1, 2
 #: What all but the source picker takes of a toolbar with and without tabs, in pixels.
-ROOM_WITH_TABS, ROOM_WITHOUT = 460, 304
+ROOM_WITH_TABS, ROOM_WITHOUT = 530, 304
 
 
 class Toolbar(QWidget):
@@ -76,7 +78,7 @@ class Toolbar(QWidget):
         row.setContentsMargins(0, 0, 12, 0)
         row.setSpacing(2)
         self._pages = QButtonGroup(self)
-        for number, text in ((LIVE, self.tr("Live")), (MODELS, self.tr("Models"))):
+        for number, text in self._page_names():
             tab = QToolButton(text=text, checkable=True, objectName="tab", accessibleName=text, toolTip=text)
             tab.setChecked(number == LIVE)
             self._pages.addButton(tab, number)
@@ -84,10 +86,13 @@ class Toolbar(QWidget):
         self._pages.idClicked.connect(self.page_chosen.emit)
         return holder
 
+    def _page_names(self) -> tuple[tuple[int, str], ...]:
+        return (LIVE, self.tr("Live")), (TRAIN, self.tr("Train")), (MODELS, self.tr("Models"))
+
     def _build_menu(self) -> QMenu:
         menu = QMenu(self)
-        menu.addAction(self.tr("Live"), lambda: self.page_chosen.emit(LIVE))
-        menu.addAction(self.tr("Models"), lambda: self.page_chosen.emit(MODELS))
+        for number, text in self._page_names():
+            menu.addAction(text, partial(self.page_chosen.emit, number))
         menu.addSeparator()
         menu.addAction(self.tr("About rfapp"), self.about_wanted.emit)
         menu.addAction(self.tr("Report a problem…"), self.report_wanted.emit)

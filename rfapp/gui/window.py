@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QEvent, QRect, QStandardPaths, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import (
@@ -25,6 +26,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QStackedWidget, QVBoxLay
 
 from rfapp import __version__
 from rfapp import settings as settings_store
+from rfapp.datasets.runs import RunFolder
 from rfapp.errors import RfappError
 from rfapp.frames import Detections
 from rfapp.gui import memory as memory_store
@@ -39,7 +41,7 @@ from rfapp.gui.stage import Stage
 from rfapp.gui.status_line import StatusLine
 from rfapp.gui.theme import Theme, app_icon
 from rfapp.gui.timeline import Timeline
-from rfapp.gui.toolbar import LIVE, MODELS, Toolbar
+from rfapp.gui.toolbar import LIVE, MODELS, TRAIN, Toolbar
 from rfapp.places import log_dir
 from rfapp.runtime import Idle, LivePipeline, LiveResult, Opening, Paused, Running, State
 from rfapp.settings import Settings, ViewSettings
@@ -48,6 +50,9 @@ from rfapp.sinks.pictures import write_picture
 from rfapp.sources import Camera, SourceInfo
 from rfapp.sources.kinds import PICTURES, VIDEOS
 from rfapp.weights import known
+
+if TYPE_CHECKING:
+    from rfapp.gui.training_page import TrainingPage
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +131,10 @@ class Window(QWidget):
         self._body.installEventFilter(self)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._body)
+        self._train_holder = QWidget(objectName="page")
+        QVBoxLayout(self._train_holder).setContentsMargins(0, 0, 0, 0)
+        self.training_page: TrainingPage | None = None
+        self._pages.addWidget(self._train_holder)
         self._pages.addWidget(self.models_page)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -255,7 +264,9 @@ class Window(QWidget):
 
     @Slot(int)
     def show_page(self, number: int) -> None:
-        """Turn to the live view (LIVE) or the page of models (MODELS)."""
+        """Turn to the live view (LIVE), to training (TRAIN) or to the models (MODELS)."""
+        if number == TRAIN:
+            self._make_training_page()
         self._pages.setCurrentIndex(number)
         self.toolbar.show_page(number)
         if number == MODELS:
@@ -263,6 +274,22 @@ class Window(QWidget):
             self.models_page.refresh()
         else:
             self.view.setFocus()
+
+    def _make_training_page(self) -> None:
+        """Only when it is wanted: the library that draws its curves takes its time to load."""
+        if self.training_page is None:
+            from rfapp.gui.training_page import TrainingPage
+
+            self.training_page = TrainingPage(self._theme)
+            self.training_page.chosen.connect(self._use_run)
+            holder = self._train_holder.layout()
+            assert holder is not None
+            holder.addWidget(self.training_page)
+
+    @Slot(str)
+    def _use_run(self, folder: str) -> None:
+        self._change(self._settings.changed(detector_model=folder))
+        self.show_page(LIVE)
 
     def _step(self, direction: int) -> None:
         result, info = self.view.result, self._info
@@ -472,6 +499,9 @@ class Window(QWidget):
         self.toolbar.pane.setChecked(shown)
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        if not self._may_close():
+            event.ignore()
+            return
         if self._save_later.isActive():
             self._save_later.stop()
             self._save_settings()
@@ -486,6 +516,26 @@ class Window(QWidget):
         self._status_timer.stop()
         self.bridge.disconnect_from_pipeline()
         super().closeEvent(event)
+
+    def _may_close(self) -> bool:
+        """Ask what becomes of a training that is under way."""
+        page = self.training_page
+        running = [] if page is None else page.running()
+        if not running:
+            return True
+        question = QMessageBox(self)
+        question.setWindowTitle(self.tr("Training is under way"))
+        question.setText(
+            self.tr("{name} is being trained. It can go on without this window.").format(name=running[0].name)
+        )
+        go_on = question.addButton(self.tr("Let it go on"), QMessageBox.ButtonRole.AcceptRole)
+        stop = question.addButton(self.tr("Stop it"), QMessageBox.ButtonRole.DestructiveRole)
+        question.addButton(QMessageBox.StandardButton.Cancel)
+        question.exec()
+        if question.clickedButton() is stop:
+            for folder in running:
+                RunFolder(folder).stop()
+        return question.clickedButton() in (go_on, stop)
 
     def _about(self) -> None:
         QMessageBox.about(
