@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,19 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
-    import cv2
-
     from rfapp.datasets import clean, open_dataset, summarise
 
     sheet = arguments.contact_sheet
     if sheet is not None:
         _check_sheet(sheet, force=arguments.force)
-    # What OpenCV has to say about a broken picture stands among the findings.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     started = time.monotonic()
     dataset = open_dataset(arguments.path, pictures=arguments.pictures, classes=arguments.classes)
     text = mark("Reading headers") if arguments.fast else mark("Decoding pictures")
-    with counted(text, len(dataset), quiet=arguments.quiet) as progress:
+    with _silent_opencv(), counted(text, len(dataset), quiet=arguments.quiet) as progress:
         cleaned = clean(dataset, decode=not arguments.fast, progress=progress)
     summary = summarise(dataset, cleaned)
     if sheet is not None and cleaned.samples:
@@ -77,6 +75,20 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(summary, time.monotonic() - started)
     return FAILED if summary.lost or not summary.usable else DONE
+
+
+@contextlib.contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """What OpenCV has to say about a broken picture stands among the findings."""
+    import cv2
+
+    logging = cv2.utils.logging
+    before = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
 
 
 def _check_sheet(sheet: Path, *, force: bool) -> None:
