@@ -342,13 +342,14 @@ def install_torch() -> None:
         )
 
 
-def install_rfapp(extra: str = "") -> None:
+def install_rfapp(extras: str = "torch") -> None:
+    """The package with *extras*. torch is one of them always: training needs it, and graphics cards do."""
     path, _text = constraints()
     step(
-        "install the development tools" if extra else "install rfapp and what it needs",
+        "install the development tools" if "dev" in extras else "install rfapp and what it needs",
         [
             pip("--constraint", path, "hatchling"),
-            pip("--constraint", path, "--no-build-isolation", "--editable", ROOT + extra),
+            pip("--constraint", path, "--no-build-isolation", "--editable", f"{ROOT}[{extras}]"),
         ],
     )
 
@@ -377,7 +378,7 @@ def install(tools: bool) -> None:
         ("load", check_libraries, []),
     ]
     if tools:
-        steps.append(("tools", lambda: install_rfapp("[dev]"), []))
+        steps.append(("tools", lambda: install_rfapp("torch,dev"), []))
     key = ""
     for name, work, inputs in steps:
         # Each key holds the ones before: what stood on something that changed is done again.

@@ -147,7 +147,7 @@ def installed_engines() -> Iterator[Finding]:
     for name in names:
         yield Finding("Engines", name, "installed, used unless told otherwise" if name == names[0] else "installed")
     if not names:
-        yield Finding("Engines", "none", "nothing can run a network", "problem", "Install torch: “pip install torch”.")
+        yield Finding("Engines", "none", "nothing can run a network", "problem", "Install OpenVINO: “pip install openvino”.")
 
 
 def cameras() -> Iterator[Finding]:
@@ -228,7 +228,7 @@ def detections() -> Iterator[Finding]:
         else:
             yield Finding("Self-test", name, f"{used}: right", "note" if notes else "ok", " ".join(notes))
     if not engines.available():
-        yield Finding("Self-test", "none", "no engine to test", "problem", "Install torch: “pip install torch”.")
+        yield Finding("Self-test", "none", "no engine to test", "problem", "Install OpenVINO: “pip install openvino”.")
 
 
 def deviation(faces: rfapp.Detections, answer: rfapp.weights.Answer | None) -> str:

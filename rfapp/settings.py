@@ -128,7 +128,7 @@ class DetectorSettings:
     threads: int = _setting(
         0,
         mark("Threads"),
-        mark("Processor threads for the network. 0 leaves one core free."),
+        mark("Processor threads for the network. 0 takes the number that was measured to be fastest here."),
         minimum=0,
         maximum=256,
         step=1,

@@ -46,7 +46,7 @@ def run(start: Start) -> int:
     check_screen()
     saved, problems = settings_store.load(settings_store.settings_file())
     settings = start.change(saved)
-    engines.preload(settings.detector.engine)
+    engines.preload(settings.detector.engine, settings.detector.device)
     _log_to_file()
     # Only now: on Windows torch must be loaded before Qt is.
     from PySide6.QtWidgets import QApplication
