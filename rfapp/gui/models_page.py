@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -192,7 +192,7 @@ class ModelsPage(QWidget):
         facts = {
             "network": model.config.architecture,
             "size": f"{model.bytes / 1e6:.1f} MB" if model.bytes else "",
-            "ap": " · ".join(f"{key} {value:.1f}" for key, value in model.ap.items()) or self.tr("not measured"),
+            "ap": _precision(model.ap) or self.tr("not measured"),
             "speed": self._speeds.get(model.name, self.tr("not measured")),
             "origin": model.origin,
             "licence": model.licence or self.tr("not stated: ask whoever gave you the file"),
@@ -360,6 +360,15 @@ class ModelsPage(QWidget):
         if busy:
             for button in (self.use_button, self.measure_button, self.verify_button, self.remove_button):
                 button.setEnabled(False)
+
+
+def _precision(ap: Mapping[str, float]) -> str:
+    """ "640: easy 89.4, medium 83.2 · original: …" out of the manifest's "640 easy" and so on."""
+    sizes: dict[str, list[str]] = {}
+    for key, value in ap.items():
+        size, _, level = key.rpartition(" ")
+        sizes.setdefault(size, []).append(f"{level} {value:.1f}")
+    return " · ".join(f"{size}: {', '.join(values)}" for size, values in sizes.items())
 
 
 def _import(path: Path, name: str | None) -> Any:
