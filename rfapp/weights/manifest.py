@@ -91,7 +91,7 @@ class Model:
             onnx = {"onnx_sha256": self.onnx_sha256, "onnx_bytes": self.onnx_bytes} if self.onnx_sha256 else {}
             values = {"file": self.path.name, "sha256": self.sha256, "bytes": self.bytes, **onnx, **values}
         values["folded"] = self.folded
-        if self.ap:
+        if self.ap and not alone:  # measured afterwards; the file stays the same bytes
             values["ap"] = dict(self.ap)
         values["config"] = self.config.to_mapping()
         if self.answer is not None and not alone:
