@@ -147,7 +147,9 @@ def installed_engines() -> Iterator[Finding]:
     for name in names:
         yield Finding("Engines", name, "installed, used unless told otherwise" if name == names[0] else "installed")
     if not names:
-        yield Finding("Engines", "none", "nothing can run a network", "problem", "Install OpenVINO: “pip install openvino”.")
+        yield Finding(
+            "Engines", "none", "nothing can run a network", "problem", "Install OpenVINO: “pip install openvino”."
+        )
 
 
 def cameras() -> Iterator[Finding]:
@@ -216,7 +218,10 @@ def detections() -> Iterator[Finding]:
                 began = time.perf_counter()
                 faces = detector(picture, size=size)
                 milliseconds = (time.perf_counter() - began) * 1000
-                used = f"{detector.device_title}, {detector.precision}, {milliseconds:.0f} ms a picture"
+                threads = (
+                    f"{detector.threads} thread{'' if detector.threads == 1 else 's'}, " if detector.threads else ""
+                )
+                used = f"{detector.device_title}, {detector.precision}, {threads}{milliseconds:.0f} ms a picture"
                 notes = detector.notes
         except RfappError as error:
             yield Finding("Self-test", name, error.message, "problem", error.hint)
