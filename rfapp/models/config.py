@@ -132,11 +132,12 @@ RESNET50 = ModelConfig(
     return_layers=("layer2", "layer3", "layer4"),
 )
 
+#: As yakhyo/retinaface-pytorch trains them (``config.py``), and so is ResNet-18.
 MOBILENET_05 = dataclasses.replace(
-    MOBILENET_025, architecture="mobilenet0.5", backbone="mobilenet0.5", in_channel=64, out_channel=64
+    MOBILENET_025, architecture="mobilenet0.5", backbone="mobilenet0.5", in_channel=64, out_channel=128
 )
 MOBILENET_1 = dataclasses.replace(
-    MOBILENET_025, architecture="mobilenet1.0", backbone="mobilenet1.0", in_channel=128, out_channel=64
+    MOBILENET_025, architecture="mobilenet1.0", backbone="mobilenet1.0", in_channel=128, out_channel=128
 )
 RESNET18 = dataclasses.replace(RESNET50, architecture="resnet18", backbone="resnet18", in_channel=64, out_channel=128)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -14,8 +15,9 @@ _Network = TypeVar("_Network", bound=nn.Module)
 def plain_state_dict(checkpoint: Any) -> dict[str, Tensor]:
     """The tensors of *checkpoint* by name.
 
-    A training checkpoint that holds the weights under ``state_dict`` is unwrapped, and the prefix ``module.`` that
-    torch's data parallel training leaves is taken off. Raises ValueError where there are no named tensors.
+    A training checkpoint that holds the weights under ``state_dict`` is unwrapped, the prefix ``module.`` that torch's
+    data parallel training leaves is taken off, and the names of yakhyo/retinaface-pytorch become the published ones
+    (its layers are the same). Raises ValueError where there are no named tensors.
     """
     if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("state_dict"), Mapping):
         checkpoint = checkpoint["state_dict"]
@@ -26,7 +28,23 @@ def plain_state_dict(checkpoint: Any) -> dict[str, Tensor]:
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise ValueError(f"it holds {name!r}, which is no tensor")
         state[name.removeprefix("module.")] = value
+    if any(name.startswith("fx.") for name in state):
+        state = {_published_name(name): value for name, value in state.items()}
     return state
+
+
+#: In yakhyo's depthwise pairs each convolution and its batch norm are a module of their own.
+_PAIR = re.compile(r"fx\.(stage\d\.\d+)\.([01])\.([01])\.(\w+)")
+_HEAD = re.compile(r"(class|bbox|landmark)_head\.\1_head\.(\d)\.")
+
+
+def _published_name(name: str) -> str:
+    if pair := _PAIR.fullmatch(name):
+        place, half, part, what = pair.groups()
+        return f"body.{place}.{3 * int(half) + int(part)}.{what}"
+    if head := _HEAD.match(name):
+        return f"{head[1].capitalize()}Head.{head[2]}.conv1x1.{name[head.end() :]}"
+    return f"body.{name.removeprefix('fx.')}" if name.startswith("fx.") else name
 
 
 def load_model(model: _Network, checkpoint: Any, *, assign: bool = False) -> _Network:

@@ -203,3 +203,37 @@ def test_configuration_survives_a_manifest():
 def test_configuration_refuses_what_it_does_not_know(values):
     with pytest.raises(ValueError, match=r"unknown|can't be"):
         ModelConfig.from_mapping(values)
+
+
+def yakhyo_names(state):
+    """A state dict in the names of yakhyo/retinaface-pytorch: pairs nested, heads in modules of their own."""
+    renamed = {}
+    for name, value in state.items():
+        parts = name.split(".")
+        if parts[0] == "body":
+            parts[0] = "fx"
+            if parts[1].startswith("stage") and (parts[1], parts[2]) != ("stage1", "0"):
+                half, part = divmod(int(parts[3]), 3)
+                parts[3:4] = [str(half), str(part)]
+        elif parts[0].endswith("Head"):
+            kind = parts[0].removesuffix("Head").lower()
+            parts = [f"{kind}_head", f"{kind}_head", parts[1], parts[3]]
+        renamed[".".join(parts)] = value
+    return renamed
+
+
+@pytest.mark.parametrize("name", ["mobilenet0.25", "mobilenet0.5", "mobilenet1.0", "resnet18", "resnet50"])
+def test_the_names_of_yakhyo_become_the_published_ones(name):
+    network = RetinaFace(ARCHITECTURES[name], "test")
+    theirs = yakhyo_names(network.state_dict())
+    if name.startswith("mobilenet"):
+        # As they stand in its published files.
+        assert "fx.stage1.0.0.weight" in theirs
+        assert "fx.stage1.1.0.0.weight" in theirs
+        assert "fx.stage2.3.1.1.running_mean" in theirs
+    assert "class_head.class_head.0.weight" in theirs
+    other = load_model(
+        RetinaFace(ARCHITECTURES[name], "test"), {f"module.{key}": value for key, value in theirs.items()}
+    )
+    for key, value in network.state_dict().items():
+        assert torch.equal(other.state_dict()[key], value), key
