@@ -211,7 +211,7 @@ def no_retinaface(path: Path) -> WeightsAltered:
     """The sentence for a file that holds some other network."""
     return WeightsAltered(
         mark("{path} holds no RetinaFace network that rfapp knows."),
-        mark("Networks with a MobileNet ×0.25 or ResNet-50 trunk can be used."),
+        mark("Networks with a MobileNet (×0.25, ×0.5, ×1), ResNet-18 or ResNet-50 trunk can be used."),
         path=path,
     )
 
