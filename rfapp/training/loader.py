@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from rfapp.datasets import Sample
-from rfapp.errors import RfappError, SourceEmpty
+from rfapp.errors import EngineFailed, RfappError, SourceEmpty
 from rfapp.text import mark
 from rfapp.training.augmentation import Augmentation, Example, load
 from rfapp.training.matching import Targets
@@ -92,7 +92,11 @@ class Order:
             yield [(epoch, place, int(order[place])) for place in places]
 
 
-class _Pictures(Dataset[tuple[Example, int, tuple[str, ...]]]):
+#: An augmented picture, its sample, and what could not be read; or why there is none.
+_Item = tuple[Example, int, tuple[str, ...]] | RfappError
+
+
+class _Pictures(Dataset[_Item]):
     """Augmented examples by their key; this is what a loading process holds."""
 
     def __init__(self, samples: Sequence[Sample], augmentation: Augmentation, seed: int) -> None:
@@ -100,8 +104,13 @@ class _Pictures(Dataset[tuple[Example, int, tuple[str, ...]]]):
         self._augmentation = augmentation
         self._seed = seed
 
-    def __getitem__(self, key: Key) -> tuple[Example, int, tuple[str, ...]]:
-        epoch, place, index = key
+    def __getitem__(self, key: Key) -> _Item:
+        try:
+            return self._made(*key)
+        except RfappError as error:
+            return error  # torch would wrap one that is raised in another process into text
+
+    def _made(self, epoch: int, place: int, index: int) -> tuple[Example, int, tuple[str, ...]]:
         rng = np.random.default_rng([self._seed, epoch, place])
         problems: list[str] = []
         example, index = self._load(index, rng, problems)
@@ -122,8 +131,13 @@ class _Pictures(Dataset[tuple[Example, int, tuple[str, ...]]]):
         raise last
 
 
-def collate(examples: Sequence[tuple[Example, int, tuple[str, ...]]]) -> Batch:
-    """One batch of augmented examples of one size."""
+def _collate(items: Sequence[_Item]) -> Batch | RfappError:
+    """One batch of augmented examples of one size, or the first error."""
+    examples: list[tuple[Example, int, tuple[str, ...]]] = []
+    for item in items:
+        if isinstance(item, RfappError):
+            return item
+        examples.append(item)
     pictures = [example for example, _, _ in examples]
     size = np.array([pictures[0].width, pictures[0].height], np.float32)
     landmarks = np.concatenate([picture.landmarks for picture in pictures]).reshape(-1, 10)
@@ -183,26 +197,48 @@ def batches(
     share: Share = Share(),
     workers: int = 0,
     pin: bool = False,
-) -> DataLoader[Batch]:
+) -> Iterator[Batch]:
     """The batches of the steps *first* … *last* − 1 (*share*.parts of them for each), made by *workers* processes
-    besides this one; 0: by this one. *pin*: into memory that a graphics card reads from by itself."""
+    besides this one; 0: by this one. *pin*: into memory that a graphics card reads from by itself.
+
+    Raises PictureUnreadable or SourceNotFound when many pictures in a row are damaged, EngineFailed when a process
+    dies.
+    """
     pictures = _Pictures(samples, augmentation, order.seed)
-    loader: DataLoader[Batch] = DataLoader(
-        pictures,  # type: ignore[arg-type]
+    loader: DataLoader[_Item] = DataLoader(
+        pictures,
         batch_sampler=_Steps(order, share, first, last),
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_collate,
         pin_memory=pin,
         prefetch_factor=AHEAD if workers else None,
         # The same everywhere, and safe beside threads: a forked process may hang on locks that were held.
         multiprocessing_context="spawn" if workers else None,
         worker_init_fn=_start_worker if workers else None,
     )
-    return loader
+    items = iter(loader)
+    while True:
+        try:
+            item: Batch | RfappError | None = next(items, None)
+        except RuntimeError as error:
+            if not workers:
+                raise
+            raise EngineFailed(
+                mark("A process that loads pictures ended: {reason}."),
+                mark("The same command goes on from the last saving; with fewer --workers less memory is needed."),
+                reason=str(error).strip().split("\n", 1)[0].rstrip(". "),
+            ) from error
+        if item is None:
+            return
+        if isinstance(item, RfappError):
+            raise item
+        yield item
 
 
 def _start_worker(number: int) -> None:
-    """One thread each, and Ctrl-C is for the process that trains: it ends the others when it is done."""
+    """One thread each, and who wants to end the run ends the process that trains: it needs the others until it is done,
+    and they end when it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

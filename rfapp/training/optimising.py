@@ -29,11 +29,11 @@ def optimiser_for(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
     """That of step *step* (from 0) of *total*."""
-    rate = recipe.learning_rate
-    if step < recipe.warmup:
-        return rate * (step + 1) / recipe.warmup
+    rate, warmup = recipe.learning_rate, min(recipe.warmup, total // 10)
+    if step < warmup:
+        return rate * (step + 1) / warmup
     if recipe.schedule == "cosine":
-        done = (step - recipe.warmup) / max(1, total - recipe.warmup)
+        done = (step - warmup) / max(1, total - warmup)
         return rate * 0.5 * (1 + math.cos(math.pi * done))
     return rate * 0.1 ** sum(step >= milestone * total for milestone in recipe.milestones)
 

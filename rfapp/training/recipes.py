@@ -28,10 +28,11 @@ class Recipe:
     Length: ``epochs``, or ``steps`` where that is not 0; ``batch`` pictures a step. ``validations``: how often the
     average precision is measured, evenly over the run, the last time at its end.
 
-    Optimiser: ``learning_rate`` is reached after ``warmup`` steps, and then falls as a cosine to 0 or, with "step", to
-    a tenth at each of ``milestones`` (shares of the run). ``decay_all``: ``weight_decay`` also pulls at biases and
-    batch norm. ``clip``: the largest norm of the gradient, 0 for any. ``ema``: how much of the running mean of the
-    weights stays at each step; that mean is what is validated and saved (0: the weights themselves).
+    Optimiser: ``learning_rate`` is reached after ``warmup`` steps (a tenth of the run at most), and then falls as a
+    cosine to 0 or, with "step", to a tenth at each of ``milestones`` (shares of the run). ``decay_all``:
+    ``weight_decay`` also pulls at biases and batch norm. ``clip``: the largest norm of the gradient, 0 for any.
+    ``ema``: how much of the running mean of the weights stays at each step; that mean is what is validated and saved
+    (0: the weights themselves).
 
     Targets: a prior is to find a face from ``overlap`` on. ``negatives`` background priors are compared for each
     positive one of a picture, ``least_negatives`` at least. ``empty``: the share of pictures without faces, where there

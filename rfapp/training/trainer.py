@@ -204,17 +204,15 @@ def _train(  # noqa: PLR0917
             workers=workers,
         )
     )
-    stream = iter(
-        batches(
-            pictures.training,
-            order,
-            recipe.augmentation,
-            first=first,
-            last=total,
-            share=Share(world.rank, world.size, plan.accumulate),
-            workers=workers,
-            pin=device.type == "cuda",
-        )
+    stream = batches(
+        pictures.training,
+        order,
+        recipe.augmentation,
+        first=first,
+        last=total,
+        share=Share(world.rank, world.size, plan.accumulate),
+        workers=workers,
+        pin=device.type == "cuda",
     )
     event_every = max(1, total // EVENTS)
     bad_in_a_row = 0

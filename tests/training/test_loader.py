@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections import Counter
 
 import cv2
@@ -11,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from rfapp.datasets import Sample  # noqa: E402
-from rfapp.errors import PictureUnreadable, SourceEmpty  # noqa: E402
+from rfapp.errors import EngineFailed, PictureUnreadable, SourceEmpty  # noqa: E402
 from rfapp.training.augmentation import Augmentation  # noqa: E402
 from rfapp.training.loader import Order, Share, batches  # noqa: E402
 
@@ -123,20 +124,35 @@ def test_a_damaged_picture_is_replaced_and_named(samples, tmp_path):
     broken.write_bytes(b"no picture")
     some = [*samples[:3], sample(broken, 2)]
     order = Order(some, batch=4, empty=0, seed=0)
-    batch = next(iter(batches(some, order, Augmentation(size=64), first=0, last=1)))
+    batch = next(batches(some, order, Augmentation(size=64), first=0, last=1))
     assert any("broken.png" in problem for problem in batch.problems)
     assert 3 not in batch.samples
-    again = next(iter(batches(some, order, Augmentation(size=64), first=0, last=1)))
+    again = next(batches(some, order, Augmentation(size=64), first=0, last=1))
     same(batch, again)
 
 
-def test_nothing_but_damaged_pictures_is_an_error(tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_nothing_but_damaged_pictures_is_an_error(tmp_path, workers):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
     some = [sample(broken, 1)]
     order = Order(some, batch=1, empty=0, seed=0)
     with pytest.raises(PictureUnreadable, match=r"broken\.png"):
-        next(iter(batches(some, order, Augmentation(size=64), first=0, last=1)))
+        next(batches(some, order, Augmentation(size=64), first=0, last=1, workers=workers))
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_is_a_sentence(samples):
+    order = Order(samples, batch=4, empty=0, seed=0)
+    others = set(multiprocessing.active_children())
+    stream = batches(samples, order, MIXED, first=0, last=1000, workers=1)
+    next(stream)
+    [worker] = set(multiprocessing.active_children()) - others
+    worker.kill()
+    with pytest.raises(EngineFailed, match="process that loads pictures ended"):
+        for _ in stream:
+            pass
 
 
 def test_pictures_without_any_face_are_an_error(samples):
