@@ -14,7 +14,9 @@
     │   ├── CameraNotFound          no camera of that name
     │   ├── CameraFailed            there, but it can't be opened or delivers nothing
     │   ├── CameraBlack             it delivers only black pictures
-    │   └── CameraLost              it was there and went away
+    │   ├── CameraLost              it was there and went away
+    │   ├── StreamFailed            a network stream can't be opened
+    │   └── StreamLost              it delivered pictures and stopped
     ├── OutputError                 where results go
     │   └── OutputExists            it is there already and --force was not given
     ├── WeightsError                the numbers of a network
@@ -118,6 +120,14 @@ class CameraBlack(SourceError):
 
 class CameraLost(SourceError):
     """The camera was there and went away."""
+
+
+class StreamFailed(SourceError):
+    """The network stream can't be opened."""
+
+
+class StreamLost(SourceError):
+    """The network stream delivered pictures and stopped."""
 
 
 class OutputError(RfappError):

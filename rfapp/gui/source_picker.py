@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
 from rfapp.gui.theme import Theme
 from rfapp.sources import Camera, is_picture, is_video, list_cameras
+from rfapp.sources.kinds import without_password
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class SourcePicker(QToolButton):
     chosen = Signal(str)
     file_wanted = Signal()
     folder_wanted = Signal()
+    stream_wanted = Signal()
 
     def __init__(self, theme: Theme, finder: CameraFinder, parent: QWidget | None = None) -> None:
         super().__init__(parent, objectName="source")
@@ -82,6 +84,7 @@ class SourcePicker(QToolButton):
         self._file.setShortcut("Ctrl+O")
         self._folder = self._entry(self.tr("Open folder of pictures…"), "folder", self.folder_wanted.emit)
         self._folder.setShortcut("Ctrl+Shift+O")
+        self._stream = self._entry(self.tr("Open network stream…"), "stream", self.stream_wanted.emit)
         menu.addSeparator()
         self._recent_menu = menu.addMenu(self.tr("Recent"))
         self._again = QTimer(self, interval=LOOK_AGAIN_MS)
@@ -128,7 +131,7 @@ class SourcePicker(QToolButton):
         self._recent_menu.clear()
         for address in self._recent:
             action = self._recent_menu.addAction(self._theme.icon(icon_for(address)), short_name(address))
-            action.setToolTip(address)
+            action.setToolTip(without_password(address))
             action.triggered.connect(lambda _checked=False, address=address: self.chosen.emit(address))
         self._recent_menu.setEnabled(bool(self._recent))
         self._finder.look()
@@ -159,7 +162,7 @@ class SourcePicker(QToolButton):
 
     def _recolour(self) -> None:
         self.setIcon(self._theme.icon(self._icon_name))
-        for action in (self._sample, self._file, self._folder):
+        for action in (self._sample, self._file, self._folder, self._stream):
             action.setIcon(self._theme.icon(action.data()))
         for action in self._camera_actions:
             action.setIcon(self._theme.icon("camera"))
@@ -168,6 +171,8 @@ class SourcePicker(QToolButton):
 
 def icon_for(address: str) -> str:
     """The name of the icon for an address."""
+    if "://" in address:
+        return "stream"
     if address == "sample" or is_picture(address):
         return "sample"
     if is_video(address):
@@ -181,4 +186,6 @@ def short_name(address: str) -> str:
     """What a person would call it: the name of a camera or file without its path."""
     if address.startswith("camera:"):
         return address.removeprefix("camera:")
+    if "://" in address:
+        return without_password(address)
     return Path(address).name or address

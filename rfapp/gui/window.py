@@ -22,7 +22,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QShortcut,
 )
-from PySide6.QtWidgets import QFileDialog, QMessageBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QStackedWidget, QVBoxLayout, QWidget
 
 from rfapp import __version__
 from rfapp import settings as settings_store
@@ -154,6 +154,7 @@ class Window(QWidget):
             (toolbar.picker.chosen, self.open),
             (toolbar.picker.file_wanted, self._choose_file),
             (toolbar.picker.folder_wanted, self._choose_folder),
+            (toolbar.picker.stream_wanted, self._choose_stream),
             (toolbar.play_clicked, self.play_or_pause),
             (toolbar.stop_clicked, self._pipeline.stop),
             (toolbar.snapshot_clicked, self.save_snapshot),
@@ -312,6 +313,14 @@ class Window(QWidget):
         path = QFileDialog.getExistingDirectory(self, self.tr("Open folder of pictures"), self._last_folder())
         if path:
             self.open(path)
+
+    def _choose_stream(self) -> None:
+        last = next((address for address in self._memory.recent if "://" in address), "rtsp://")
+        address, said_yes = QInputDialog.getText(
+            self, self.tr("Open network stream"), self.tr("Address (rtsp://…, http://…):"), text=last
+        )
+        if said_yes and address.strip():
+            self.open(address.strip())
 
     def _last_folder(self) -> str:
         for address in self._memory.recent:

@@ -1,4 +1,4 @@
-"""What a file is, told from its name or its first bytes, and the order in which a person would put names."""
+"""What a file or address is, told from its name or its first bytes, and the order in which a person would put names."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 log = logging.getLogger(__name__)
 
@@ -86,3 +87,11 @@ def walk(folder: Path, unreadable: Callable[[Path], None] | None = None) -> Iter
         yield folder / name
     for name in sorted(folders, key=natural):
         yield from walk(folder / name, unreadable)
+
+
+def without_password(address: str) -> str:
+    """*address* as it may be shown: a user's name and password are taken out."""
+    parts = urlsplit(address)
+    if "@" not in parts.netloc:
+        return address
+    return urlunsplit(parts._replace(netloc="…@" + parts.netloc.rpartition("@")[2]))

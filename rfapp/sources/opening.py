@@ -10,16 +10,19 @@ from pathlib import Path
 from rfapp.errors import SourceEmpty, SourceNotFound, SourceUnreadable, UsageError
 from rfapp.settings import SourceSettings
 from rfapp.sources.base import Source
-from rfapp.sources.kinds import is_picture, is_video, looks_like_picture, natural
+from rfapp.sources.kinds import is_picture, is_video, looks_like_picture, natural, without_password
 from rfapp.text import mark
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
 def open_source(address: str, settings: SourceSettings | None = None) -> Source:
     """The source that *address* means, not opened yet.
 
     ``sample``: the built-in moving pictures. ``camera``: the first camera; ``camera:NAME``, ``camera:2`` or ``2``: a
-    certain one. Else a video, a picture, a folder of pictures, or a pattern of pictures (``holiday/*.jpg``). A file or
-    folder that is really called "sample" or "camera" is reached as ``./sample``.
+    certain one. ``rtsp://…``, ``http://…``: a network stream. Else a video, a picture, a folder of pictures, or a
+    pattern of pictures (``holiday/*.jpg``). A file or folder that is really called "sample" or "camera" is reached as
+    ``./sample``.
 
     Raises SourceNotFound where nothing is there, SourceUnreadable where a folder above it is closed to the user, and
     UsageError for an address that this version can't open.
@@ -33,18 +36,33 @@ def open_source(address: str, settings: SourceSettings | None = None) -> Source:
         from rfapp.sources.camera import CameraSource
 
         return CameraSource(address.removeprefix("camera").removeprefix(":"), settings)
-    refuse_stream(address)
+    if scheme := _SCHEME.match(address):
+        return _open_stream(address, scheme[1].lower())
     return _open_path(address, settings)
 
 
 def refuse_stream(address: str) -> None:
-    """Raise UsageError when *address* is one in a network."""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", address):
+    """Raise UsageError when *address* is one in a network, where only files make sense."""
+    if _SCHEME.match(address):
         raise UsageError(
-            mark("“{address}” is a network stream; network streams are not supported in this version."),
-            mark("Open a file, a folder, or a camera."),
+            mark("“{address}” is a network stream, and only files can be worked through."),
+            mark("Watch it in the window: “rfapp {address}”."),
             address=address,
         )
+
+
+def _open_stream(address: str, scheme: str) -> Source:
+    from rfapp.sources.stream import SCHEMES, Stream
+
+    if scheme not in SCHEMES:
+        raise UsageError(
+            mark("“{address}” can't be opened: {scheme} is not known."),
+            mark("Known are: {schemes}."),
+            address=without_password(address),
+            scheme=scheme,
+            schemes=", ".join(sorted(SCHEMES)),
+        )
+    return Stream(address)
 
 
 def _open_path(address: str, settings: SourceSettings) -> Source:

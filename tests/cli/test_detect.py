@@ -200,7 +200,7 @@ def test_bad_inputs_are_a_sentence_each_and_the_rest_goes_on(
     assert "There is no file or folder" in errors[bad[1]]
     assert "is not a picture" in errors[str(folder / "text.jpg")]
     assert "is empty" in errors[str(folder / "zero.png")]
-    assert "not supported" in errors["rtsp://camera/1"]
+    assert "is a network stream" in errors["rtsp://camera/1"]
     for source, error in errors.items():
         assert source in error
         assert error.count(". ") == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, QStandardPaths, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QImage
-from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton, QSlider, QWidget
+from PySide6.QtWidgets import QAbstractButton, QInputDialog, QLabel, QPushButton, QSlider, QWidget
 
 from rfapp import settings as settings_store
 from rfapp.errors import CameraLost, CameraNotFound, OutputError, PictureUnreadable
@@ -413,3 +413,13 @@ def test_a_problem_report_holds_versions_and_settings_and_no_picture(own_folders
         assert not [name for name in names if name.endswith((".png", ".jpg"))]
     with pytest.raises(OutputError, match="can't be written"):
         write_report(tmp_path / "no folder" / "report.zip")
+
+
+def test_a_network_stream_is_typed_in_and_its_password_is_not_shown(window, qtbot, monkeypatch):
+    address = "http://me:secret@127.0.0.1:9/live"
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: (f"  {address} ", True))
+    action = next(a for a in window.toolbar.picker.menu().actions() if "network stream" in a.text())
+    action.trigger()
+    qtbot.waitUntil(lambda: "can't be opened" in shown_texts(window), timeout=15_000)
+    assert window._address == address
+    assert "secret" not in shown_texts(window) + window.toolbar.picker.text() + window.toolbar.picker.toolTip()

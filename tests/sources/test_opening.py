@@ -10,6 +10,7 @@ from rfapp.sources import open_source
 from rfapp.sources.camera import CameraSource
 from rfapp.sources.pictures import Pictures
 from rfapp.sources.sample import Sample
+from rfapp.sources.stream import Stream
 from rfapp.sources.video import Video
 
 
@@ -28,9 +29,14 @@ def test_file_called_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mak
     assert isinstance(open_source("./sample"), Video)
 
 
-@pytest.mark.parametrize("address", ["rtsp://camera/1", "http://host/a.mp4", "https://host/a.mp4", "udp://1.2.3.4:5"])
-def test_network_streams_are_refused_in_a_sentence(address: str) -> None:
-    with pytest.raises(UsageError, match="not supported in this version") as caught:
+@pytest.mark.parametrize("address", ["rtsp://camera/1", "http://host/a.mp4", "HTTPS://host/a.mp4", "udp://1.2.3.4:5"])
+def test_network_streams(address: str) -> None:
+    assert isinstance(open_source(address), Stream)
+
+
+@pytest.mark.parametrize("address", ["gopher://host/a", "file:///etc/passwd", "concat://a"])
+def test_other_addresses_are_refused_in_a_sentence(address: str) -> None:
+    with pytest.raises(UsageError, match="is not known") as caught:
         open_source(address)
     assert address in caught.value.message
 
