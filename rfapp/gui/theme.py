@@ -216,10 +216,12 @@ QSpinBox::down-button, QDoubleSpinBox::down-button {{ subcontrol-position: botto
 QSpinBox::up-arrow, QDoubleSpinBox::up-arrow {{ image: url({up}); width: 9px; height: 9px; }}
 QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {{ image: url({down}); width: 9px; height: 9px; }}
 QCheckBox {{ spacing: 9px; padding: 2px 0; }}
-QCheckBox::indicator, QListView::indicator {{ width: 16px; height: 16px; border: 1px solid {c.muted}; border-radius: 4px;
+QCheckBox::indicator, QListView::indicator {{ width: 16px; height: 16px; border-radius: 4px;
+  border: 1px solid {c.muted};
   background: {c.panel}; }}
 QCheckBox::indicator:hover, QCheckBox::indicator:focus {{ border-color: {c.accent}; }}
-QCheckBox::indicator:checked, QListView::indicator:checked {{ background: {c.accent}; border-color: {c.accent}; image: url({check}); }}
+QCheckBox::indicator:checked, QListView::indicator:checked {{
+  background: {c.accent}; border-color: {c.accent}; image: url({check}); }}
 QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {c.border}; }}
 QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: {c.accent}; }}
 QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; background: {c.accent};

@@ -102,6 +102,8 @@ class Statistics:
 
 def _rate(times: deque[float], start: float) -> float:
     recent = [t for t in times if t >= start]
+    if len(recent) < 2:
+        recent = list(times)[-2:]  # slower than two in the window: the last two tell
     if len(recent) < 2 or recent[-1] == recent[0]:
         return 0.0
     # A source that stopped must fall to zero: measure up to now when the next event is overdue.
