@@ -12,16 +12,12 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
     QListWidget,
@@ -30,64 +26,24 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
-    QSpinBox,
     QSplitter,
     QVBoxLayout,
     QWidget,
 )
 
 from rfapp.datasets.runs import LOG, METRICS, Metrics, RunFolder, runs_in
-from rfapp.errors import RfappError
 from rfapp.gui.curves import Curves, Series
-from rfapp.gui.tasks import Task
-from rfapp.gui.texts import sentence_of
 from rfapp.gui.theme import Theme
-from rfapp.models.config import ARCHITECTURES
+from rfapp.gui.training_form import TrainingForm
 from rfapp.places import data_dir, log_dir
 from rfapp.settings import write_whole
-from rfapp.weights import known
 
 log = logging.getLogger(__name__)
 
-RECIPES = ("quick", "published")
 #: Beside what the trainer writes: the command line, for going on.
 COMMAND = "command.json"
 LOOK_EVERY_MS = 1000
 LOG_LINES = 300
-
-
-class _PathChoice(QWidget):
-    """A path with a button that chooses it; ``changed`` carries it."""
-
-    changed = Signal(str)
-
-    def __init__(self, what: str, choose: Callable[[], str], unset: str) -> None:
-        super().__init__()
-        self._choose = choose
-        self._unset = unset
-        self.path = ""
-        self._label = QLabel(objectName="muted")
-        self._label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._button = QPushButton(self.tr("Choose…"), accessibleName=what)
-        self._button.clicked.connect(self._ask)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self._label, 1)
-        row.addWidget(self._button)
-        self.set_path("")
-
-    def _ask(self) -> None:
-        if path := self._choose():
-            self.set_path(path)
-
-    def set_path(self, path: str) -> None:
-        self.path = path
-        text = Path(path).name or path if path else self._unset
-        self._label.setText(text)
-        self._label.setToolTip(path)
-        if path:
-            self.changed.emit(path)
 
 
 class TrainingPage(QWidget):
@@ -100,13 +56,12 @@ class TrainingPage(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._run: RunFolder | None = None
         self._followed: dict[Path, tuple[Metrics, Series]] = {}
-        self._checking: Task | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
         self._started: dict[Path, tuple[subprocess.Popen[bytes], list[str]]] = {}
         self.root = data_dir() / "runs"
         splitter = QSplitter(Qt.Orientation.Horizontal, childrenCollapsible=False)
         scroll = QScrollArea(widgetResizable=True, objectName="form")
-        scroll.setWidget(self._build_form())
+        scroll.setWidget(self._build_left())
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setMinimumWidth(300)
         splitter.addWidget(scroll)
@@ -122,56 +77,21 @@ class TrainingPage(QWidget):
 
     # ------------------------------------------------------------------------------ building
 
-    def _build_form(self) -> QWidget:
-        form_holder = QWidget(objectName="paneContent")
-        column = QVBoxLayout(form_holder)
-        column.setContentsMargins(14, 12, 14, 12)
-        column.setSpacing(10)
-        column.addWidget(QLabel(self.tr("Train a model"), objectName="title"))
-        self.data = _PathChoice(self.tr("Labelled pictures"), self._choose_data, self.tr("none yet"))
-        self.data.changed.connect(self._check)
-        self.negatives = _PathChoice(self.tr("Pictures without faces"), self._choose_folder, self.tr("none"))
-        self.model = QComboBox(accessibleName=self.tr("Network"))
-        self.model.addItems(list(ARCHITECTURES))
-        self.start_from = QComboBox(accessibleName=self.tr("First weights"))
-        self.recipe = QComboBox(accessibleName=self.tr("Recipe"))
-        self.recipe.addItems(RECIPES)
-        self.epochs = QSpinBox(minimum=0, maximum=100_000, accessibleName=self.tr("Epochs"))
-        self.epochs.setSpecialValueText(self.tr("as the recipe says"))
-        self.batch = QSpinBox(minimum=0, maximum=1024, accessibleName=self.tr("Batch"))
-        self.batch.setSpecialValueText(self.tr("as the recipe says"))
-        self.device = QComboBox(accessibleName=self.tr("Device"))
-        self.device.addItems(["auto", "cpu", "cuda"])
-        self.output = _PathChoice(self.tr("Folder of the run"), self._choose_folder, self.tr("rfapp's own"))
-        form = QFormLayout(horizontalSpacing=12, verticalSpacing=8)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for label, widget in (
-            (self.tr("Pictures"), self.data),
-            (self.tr("Without faces"), self.negatives),
-            (self.tr("Network"), self.model),
-            (self.tr("Start from"), self.start_from),
-            (self.tr("Recipe"), self.recipe),
-            (self.tr("Epochs"), self.epochs),
-            (self.tr("Batch"), self.batch),
-            (self.tr("Device"), self.device),
-            (self.tr("Folder"), self.output),
-        ):
-            form.addRow(QLabel(label), widget)
-        column.addLayout(form)
-        self.findings = QLabel(objectName="muted", wordWrap=True)
-        self.findings.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        column.addWidget(self.findings)
-        self.start_button = QPushButton(self.tr("Start"), objectName="primary")
-        self.start_button.clicked.connect(self.start)
-        column.addWidget(self.start_button)
-        column.addWidget(QLabel(self.tr("Runs"), objectName="heading"))
-        self.runs = QListWidget(accessibleName=self.tr("Runs"))
+    def _build_left(self) -> QWidget:
+        holder = QWidget(objectName="paneContent")
+        self.form = TrainingForm()
+        self.form.started.connect(self.start)
+        self.runs = QListWidget(accessibleName=self.tr("Runs"), toolTip=self.tr("Tick several to compare them"))
         self.runs.setMinimumHeight(120)
         self.runs.currentItemChanged.connect(self._run_chosen)
         self.runs.itemChanged.connect(lambda _item: self._draw())
-        self.runs.setToolTip(self.tr("Tick several to compare them"))
+        column = QVBoxLayout(holder)
+        column.setContentsMargins(14, 12, 14, 12)
+        column.setSpacing(10)
+        column.addWidget(self.form)
+        column.addWidget(QLabel(self.tr("Runs"), objectName="heading"))
         column.addWidget(self.runs, 1)
-        return form_holder
+        return holder
 
     def _build_watch(self, theme: Theme) -> QWidget:
         holder = QWidget()
@@ -206,63 +126,12 @@ class TrainingPage(QWidget):
 
     # ------------------------------------------------------------------------------ what is wanted
 
-    def _choose_data(self) -> str:
-        path, _ = QFileDialog.getOpenFileName(
-            self, self.tr("Labels (cancel to choose a folder)"), str(Path.home()), self.tr("Labels (*);;All files (*)")
-        )
-        return path or self._choose_folder()
-
-    def _choose_folder(self) -> str:
-        return QFileDialog.getExistingDirectory(self, self.tr("Choose a folder"), str(Path.home()))
-
-    @Slot(str)
-    def _check(self, path: str) -> None:
-        """Look at the labels beside Qt's thread and say what was found."""
-
-        def work(tell: Callable[[int, int], bool]) -> str:
-            from rfapp.datasets import clean, open_dataset, summarise
-
-            data = open_dataset(Path(path))
-            found = summarise(data, clean(data))
-            text = f"{found.format}: {found.usable} of {found.pictures} pictures can be used, {found.faces} faces, "
-            text += f"{found.with_landmarks} of them with landmarks."
-            if len(found.findings):
-                text += f" {len(found.findings)} findings: “rfapp data check” lists them."
-            return text
-
-        self.findings.setText(self.tr("Looking at the labels…"))
-        self._checking = Task(work, self)
-        self._checking.succeeded.connect(self.findings.setText)
-        self._checking.failed.connect(self._check_failed)
-        self._checking.start()
-
-    @Slot(object)
-    def _check_failed(self, error: RfappError) -> None:
-        self.findings.setText(sentence_of(error))
-
-    def command(self, folder: Path) -> list[str]:
-        """The command line that is started; it can be given in a terminal just as well."""
-        words = ["train", "--data", self.data.path, "--model", self.model.currentText()]
-        words += ["--recipe", self.recipe.currentText(), "--device", self.device.currentText()]
-        if self.negatives.path:
-            words += ["--negatives", self.negatives.path]
-        if self.start_from.currentData():
-            words += ["--init", self.start_from.currentData()]
-        if self.epochs.value():
-            words += ["--epochs", str(self.epochs.value())]
-        if self.batch.value():
-            words += ["--batch", str(self.batch.value())]
-        return [*words, "--output", str(folder)]
-
     @Slot()
     def start(self) -> None:
         """Start a new run."""
-        if not self.data.path:
-            self.findings.setText(self.tr("Choose labelled pictures first."))
-            return
-        name = f"{self.model.currentText()}-{time.strftime('%Y%m%d-%H%M%S')}"
-        folder = Path(self.output.path) / name if self.output.path else self.root / name
-        self._launch(self.command(folder), folder)
+        name = f"{self.form.model.currentText()}-{time.strftime('%Y%m%d-%H%M%S')}"
+        folder = Path(self.form.output.path) / name if self.form.output.path else self.root / name
+        self._launch(self.form.command(folder), folder)
 
     @Slot()
     def resume(self) -> None:
@@ -284,7 +153,7 @@ class TrainingPage(QWidget):
                     [*program, *words], stdin=subprocess.DEVNULL, stdout=console, stderr=console, **options
                 )
         except OSError as error:
-            self.findings.setText(self.tr("The training could not be started: {error}").format(error=error))
+            self.form.findings.setText(self.tr("The training could not be started: {error}").format(error=error))
             return
         log.info("training started as process %d: %s", process.pid, words)
         self._started[folder] = (process, words)
@@ -310,7 +179,7 @@ class TrainingPage(QWidget):
     # ------------------------------------------------------------------------------ what happens
 
     def showEvent(self, event: Any) -> None:
-        self._fill_start_from()
+        self.form.fill_start_from()
         self._look.start()
         self.refresh()
         super().showEvent(event)
@@ -322,14 +191,6 @@ class TrainingPage(QWidget):
     def running(self) -> list[Path]:
         """The runs that are going on."""
         return [run.path for run in runs_in(self.root) if run.is_running()]
-
-    def _fill_start_from(self) -> None:
-        before = self.start_from.currentData()
-        self.start_from.clear()
-        self.start_from.addItem(self.tr("chance"), "")
-        for name in known():
-            self.start_from.addItem(name, name)
-        self.start_from.setCurrentIndex(max(0, self.start_from.findData(before)))
 
     @Slot()
     def refresh(self) -> None:

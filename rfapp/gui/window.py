@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QEvent, QRect, QStandardPaths, Qt, QTimer, QUrl, Signal, Slot
+from PySide6.QtCore import QByteArray, QEvent, QRect, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import (
     QCloseEvent,
     QDesktopServices,
@@ -22,19 +21,16 @@ from PySide6.QtGui import (
     QResizeEvent,
     QShortcut,
 )
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from rfapp import __version__
-from rfapp import settings as settings_store
 from rfapp.datasets.runs import RunFolder
-from rfapp.errors import RfappError
-from rfapp.frames import Detections
+from rfapp.gui import dialogs
 from rfapp.gui import memory as memory_store
 from rfapp.gui.bridge import LiveBridge
 from rfapp.gui.controls import Choice
 from rfapp.gui.memory import Memory
 from rfapp.gui.models_page import ModelsPage
-from rfapp.gui.report import write_report
+from rfapp.gui.saving import Saver
 from rfapp.gui.settings_pane import SettingsPane
 from rfapp.gui.source_picker import CameraFinder, icon_for, short_name
 from rfapp.gui.stage import Stage
@@ -44,11 +40,8 @@ from rfapp.gui.timeline import Timeline
 from rfapp.gui.toolbar import LIVE, MODELS, TRAIN, Toolbar
 from rfapp.places import log_dir
 from rfapp.runtime import Idle, LivePipeline, LiveResult, Opening, Paused, Running, State
-from rfapp.settings import Settings, ViewSettings
-from rfapp.sinks.drawing import draw
-from rfapp.sinks.pictures import write_picture
+from rfapp.settings import Settings
 from rfapp.sources import Camera, SourceInfo
-from rfapp.sources.kinds import PICTURES, VIDEOS
 from rfapp.weights import known
 
 if TYPE_CHECKING:
@@ -70,7 +63,6 @@ class Window(QWidget):
     """The main window. It watches a pipeline and gives it commands."""
 
     first_painted = Signal()
-    _said = Signal(str)
 
     def __init__(
         self,
@@ -92,14 +84,13 @@ class Window(QWidget):
         self.setAcceptDrops(True)
         self.setMinimumSize(360, 300)
         self.finder = CameraFinder(self)
+        self._saver = Saver(self)
         self._build(models)
         self._connect()
         self._shortcuts()
         self._status_timer = QTimer(self, interval=STATUS_EVERY_MS)
         self._status_timer.timeout.connect(self._refresh_status)
         self._status_timer.start()
-        # A disk may take its time; the window does not wait for it.
-        self._writer = ThreadPoolExecutor(1, "settings")
         self._save_later = QTimer(self, singleShot=True, interval=SAVE_AFTER_MS)
         self._save_later.timeout.connect(self._save_settings)
         theme.want(self._settings.view.theme)
@@ -152,9 +143,9 @@ class Window(QWidget):
         toolbar.picker.set_recent(self._memory.recent)
         for signal, act in (
             (toolbar.picker.chosen, self.open),
-            (toolbar.picker.file_wanted, self._choose_file),
-            (toolbar.picker.folder_wanted, self._choose_folder),
-            (toolbar.picker.stream_wanted, self._choose_stream),
+            (toolbar.picker.file_wanted, partial(self._choose, dialogs.ask_file)),
+            (toolbar.picker.folder_wanted, partial(self._choose, dialogs.ask_folder)),
+            (toolbar.picker.stream_wanted, partial(self._choose, dialogs.ask_stream)),
             (toolbar.play_clicked, self.play_or_pause),
             (toolbar.stop_clicked, self._pipeline.stop),
             (toolbar.snapshot_clicked, self.save_snapshot),
@@ -162,13 +153,13 @@ class Window(QWidget):
             (toolbar.full_screen_clicked, self.toggle_full_screen),
             (toolbar.pane_clicked, self.show_pane),
             (toolbar.page_chosen, self.show_page),
-            (toolbar.about_wanted, self._about),
+            (toolbar.about_wanted, partial(dialogs.tell_about, self)),
             (toolbar.log_wanted, self._show_log),
-            (toolbar.report_wanted, self._choose_report),
+            (toolbar.report_wanted, self._report),
             (toolbar.quit_wanted, self.close),
             (stage.open_wanted, self._open_or_retry),
-            (stage.file_wanted, self._choose_file),
-            (stage.folder_wanted, self._choose_folder),
+            (stage.file_wanted, partial(self._choose, dialogs.ask_file)),
+            (stage.folder_wanted, partial(self._choose, dialogs.ask_folder)),
             (stage.cancel_wanted, self._pipeline.stop),
             (self.view.painted, self._painted),
             (self.view.double_clicked, self.toggle_full_screen),
@@ -176,7 +167,7 @@ class Window(QWidget):
             (self.pane.changed, self._settings_changed),
             (self.models_page.chosen, self._use_model),
             (self.models_page.changed, self._models_changed),
-            (self._said, self.tell),
+            (self._saver.said, self.tell),
         ):
             signal.connect(act)
 
@@ -187,8 +178,8 @@ class Window(QWidget):
             ("M", self.toggle_mirror),
             ("S", self.save_snapshot),
             ("Ctrl+,", lambda: self.show_pane(not self.pane.isVisible())),
-            ("Ctrl+O", self._choose_file),
-            ("Ctrl+Shift+O", self._choose_folder),
+            ("Ctrl+O", partial(self._choose, dialogs.ask_file)),
+            ("Ctrl+Shift+O", partial(self._choose, dialogs.ask_folder)),
             ("Ctrl+Q", self.close),
         ):
             QShortcut(QKeySequence(keys), self).activated.connect(act)
@@ -220,35 +211,11 @@ class Window(QWidget):
         """Save the shown picture at its own size, with what is painted over it, to the user's folder of pictures."""
         result = self.view.result
         if result is not None:
-            folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)) / "rfapp"
-            self._writer.submit(self._write_snapshot, result, self._settings.view, folder)
+            self._saver.snapshot(result, self._settings.view)
 
-    def _write_snapshot(self, result: LiveResult, view: ViewSettings, folder: Path) -> None:
-        faces = result.detections if result.fresh and result.detections is not None else Detections.empty()
-        image = draw(result.frame.image, faces, boxes=view.boxes, landmarks=view.landmarks, scores=view.scores)
-        name = f"rfapp-{time.strftime('%Y%m%d-%H%M%S')}-{result.frame.index:06}.png"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_picture(folder / name, image)
-        except (OSError, RfappError) as error:
-            self._said.emit(self.tr("The picture could not be saved: {error}").format(error=error))
-        else:
-            self._said.emit(self.tr("Saved as {path}").format(path=folder / name))
-
-    def _choose_report(self) -> None:
-        proposed = str(Path.home() / f"rfapp-report-{time.strftime('%Y%m%d')}.zip")
-        path, _ = QFileDialog.getSaveFileName(self, self.tr("Report a problem"), proposed, "Zip (*.zip)")
-        if path:
-            self.tell(self.tr("Collecting what a helper needs to know…"))
-            self._writer.submit(self._write_report, Path(path))
-
-    def _write_report(self, path: Path) -> None:
-        try:
-            write_report(path)
-        except RfappError as error:
-            self._said.emit(str(error))
-        else:
-            self._said.emit(self.tr("Written to {path}. Look into it before you send it.").format(path=path))
+    def _report(self) -> None:
+        if path := dialogs.ask_report_file(self):
+            self._saver.report(Path(path))
 
     def toggle_mirror(self) -> None:
         self._change(self._settings.changed(view_mirror=not self._settings.view.mirror))
@@ -298,36 +265,9 @@ class Window(QWidget):
             step = 1.0 / info.rate if info.stills and info.rate else STEP_S
             self._pipeline.seek(max(0.0, result.frame.time_s + direction * step))
 
-    def _choose_file(self) -> None:
-        patterns = " ".join(f"*{suffix}" for suffix in sorted(PICTURES | VIDEOS))
-        path, _ = QFileDialog.getOpenFileName(
-            self,
-            self.tr("Open video or picture"),
-            self._last_folder(),
-            self.tr("Videos and pictures ({patterns});;All files (*)").format(patterns=patterns),
-        )
-        if path:
-            self.open(path)
-
-    def _choose_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, self.tr("Open folder of pictures"), self._last_folder())
-        if path:
-            self.open(path)
-
-    def _choose_stream(self) -> None:
-        last = next((address for address in self._memory.recent if "://" in address), "rtsp://")
-        address, said_yes = QInputDialog.getText(
-            self, self.tr("Open network stream"), self.tr("Address (rtsp://…, http://…):"), text=last
-        )
-        if said_yes and address.strip():
-            self.open(address.strip())
-
-    def _last_folder(self) -> str:
-        for address in self._memory.recent:
-            path = Path(address)
-            if path.is_absolute() and path.exists():
-                return str(path if path.is_dir() else path.parent)
-        return str(Path.home())
+    def _choose(self, ask: Callable[[QWidget, Sequence[str]], str]) -> None:
+        if address := ask(self, self._memory.recent):
+            self.open(address)
 
     # ------------------------------------------------------------------------------ settings
 
@@ -346,14 +286,7 @@ class Window(QWidget):
 
     def _save_settings(self) -> None:
         if self._remember:
-            self._writer.submit(self._write_settings, self._settings)
-
-    def _write_settings(self, settings: Settings) -> None:
-        try:
-            settings_store.save(settings, settings_store.settings_file())
-        except OSError as error:
-            log.warning("saving the settings: %s", error)
-            self._said.emit(self.tr("The settings could not be saved: {error}").format(error=error))
+            self._saver.settings(self._settings)
 
     @Slot(str)
     def _use_model(self, name: str) -> None:
@@ -521,40 +454,19 @@ class Window(QWidget):
                 memory_store.save(memory, memory_store.memory_file())
             except OSError as error:
                 log.warning("%s", error)
-        self._writer.shutdown()
+        self._saver.close()
         self._status_timer.stop()
         self.bridge.disconnect_from_pipeline()
         super().closeEvent(event)
 
     def _may_close(self) -> bool:
         """Ask what becomes of a training that is under way."""
-        page = self.training_page
-        running = [] if page is None else page.running()
-        if not running:
-            return True
-        question = QMessageBox(self)
-        question.setWindowTitle(self.tr("Training is under way"))
-        question.setText(
-            self.tr("{name} is being trained. It can go on without this window.").format(name=running[0].name)
-        )
-        go_on = question.addButton(self.tr("Let it go on"), QMessageBox.ButtonRole.AcceptRole)
-        stop = question.addButton(self.tr("Stop it"), QMessageBox.ButtonRole.DestructiveRole)
-        question.addButton(QMessageBox.StandardButton.Cancel)
-        question.exec()
-        if question.clickedButton() is stop:
+        running = [] if self.training_page is None else self.training_page.running()
+        answer = dialogs.ask_about_training(self, running[0].name) if running else "go on"
+        if answer == "stop":
             for folder in running:
                 RunFolder(folder).stop()
-        return question.clickedButton() in (go_on, stop)
-
-    def _about(self) -> None:
-        QMessageBox.about(
-            self,
-            self.tr("About rfapp"),
-            self.tr(
-                "<h3>rfapp {version}</h3><p>Finds faces live: in the webcam, in videos, in pictures.</p>"
-                "<p>Nothing leaves this computer.</p>"
-            ).format(version=__version__),
-        )
+        return answer is not None
 
     def _show_log(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_dir())))

@@ -42,38 +42,38 @@ def page(qtbot, theme, tmp_path):
 
 
 def test_without_pictures_it_says_what_is_missing(page, qtbot):
-    qtbot.mouseClick(page.start_button, Qt.MouseButton.LeftButton)
-    assert "Choose labelled pictures first" in page.findings.text()
+    qtbot.mouseClick(page.form.start_button, Qt.MouseButton.LeftButton)
+    assert "Choose labelled pictures first" in page.form.findings.text()
     assert not page.stop_button.isEnabled()
     assert not page.use_button.isEnabled()
 
 
 def test_labels_are_looked_at_when_they_are_chosen(page, qtbot, few_labels):
-    page.data.set_path(str(few_labels))
-    qtbot.waitUntil(lambda: "12 of 12 pictures can be used" in page.findings.text(), timeout=20_000)
+    page.form.data.set_path(str(few_labels))
+    qtbot.waitUntil(lambda: "12 of 12 pictures can be used" in page.form.findings.text(), timeout=20_000)
 
 
 def test_a_file_that_is_no_labels_is_told(page, qtbot, tmp_path):
     path = tmp_path / "novel.txt"
     path.write_text("It was a dark and stormy night.\n" * 20)
-    page.data.set_path(str(path))
-    qtbot.waitUntil(lambda: "novel.txt" in page.findings.text(), timeout=20_000)
+    page.form.data.set_path(str(path))
+    qtbot.waitUntil(lambda: "novel.txt" in page.form.findings.text(), timeout=20_000)
 
 
 def test_a_run_that_can_not_start_says_why(page, qtbot, few_labels):
-    page.data.set_path(str(few_labels))
-    page.model.addItem("no such network")
-    page.model.setCurrentText("no such network")
-    qtbot.mouseClick(page.start_button, Qt.MouseButton.LeftButton)
+    page.form.data.set_path(str(few_labels))
+    page.form.model.addItem("no such network")
+    page.form.model.setCurrentText("no such network")
+    qtbot.mouseClick(page.form.start_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "failed" in page.status.text() and not page._processes, timeout=60_000)
     assert "no such network" in page.log_view.toPlainText()
 
 
 def test_the_command_says_all_that_was_chosen(page, few_labels, tmp_path):
-    page.data.set_path(str(few_labels))
-    page.epochs.setValue(3)
-    page.batch.setValue(4)
-    words = page.command(tmp_path / "run")
+    page.form.data.set_path(str(few_labels))
+    page.form.epochs.setValue(3)
+    page.form.batch.setValue(4)
+    words = page.form.command(tmp_path / "run")
     assert words[:3] == ["train", "--data", str(few_labels)]
     told = dict(zip(words[1::2], words[2::2], strict=True))
     assert told["--epochs"] == "3"
@@ -92,10 +92,10 @@ def test_a_run_is_started_watched_stopped_gone_on_with_and_used(
     window.show_page(TRAIN)
     page = window.training_page
     page.root = tmp_path / "runs"
-    page.data.set_path(str(few_labels))
-    page.batch.setValue(4)
-    page.epochs.setValue(5000)
-    qtbot.mouseClick(page.start_button, Qt.MouseButton.LeftButton)
+    page.form.data.set_path(str(few_labels))
+    page.form.batch.setValue(4)
+    page.form.epochs.setValue(5000)
+    qtbot.mouseClick(page.form.start_button, Qt.MouseButton.LeftButton)
     run = page._run
 
     def end() -> None:

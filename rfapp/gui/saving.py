@@ -1,0 +1,77 @@
+"""Writes what the window has to write, beside Qt's thread: a disk may take its time, and the window does not wait."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QStandardPaths, Signal
+
+from rfapp import settings as settings_store
+from rfapp.errors import RfappError
+from rfapp.frames import Detections
+from rfapp.gui.report import write_report
+from rfapp.gui.texts import sentence_of
+from rfapp.runtime import LiveResult
+from rfapp.settings import Settings, ViewSettings
+from rfapp.sinks.drawing import draw
+from rfapp.sinks.pictures import write_picture
+
+log = logging.getLogger(__name__)
+
+
+class Saver(QObject):
+    """One file after the other, in the order in which they were asked for. ``said`` carries how it went."""
+
+    said = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._writer = ThreadPoolExecutor(1, "saving")
+
+    def close(self) -> None:
+        """Wait until everything is written."""
+        self._writer.shutdown()
+
+    def settings(self, settings: Settings) -> None:
+        """Keep *settings* for the next start; only a failure is told."""
+        self._writer.submit(self._write_settings, settings)
+
+    def snapshot(self, result: LiveResult, view: ViewSettings) -> None:
+        """Keep the picture at its own size, with what is painted over it, in the user's folder of pictures."""
+        folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)) / "rfapp"
+        self._writer.submit(self._write_snapshot, result, view, folder)
+
+    def report(self, path: Path) -> None:
+        """Write a problem report to *path*."""
+        self.said.emit(self.tr("Collecting what a helper needs to know…"))
+        self._writer.submit(self._write_report, path)
+
+    def _write_settings(self, settings: Settings) -> None:
+        try:
+            settings_store.save(settings, settings_store.settings_file())
+        except OSError as error:
+            log.warning("saving the settings: %s", error)
+            self.said.emit(self.tr("The settings could not be saved: {error}").format(error=error))
+
+    def _write_snapshot(self, result: LiveResult, view: ViewSettings, folder: Path) -> None:
+        faces = result.detections if result.fresh and result.detections is not None else Detections.empty()
+        image = draw(result.frame.image, faces, boxes=view.boxes, landmarks=view.landmarks, scores=view.scores)
+        name = f"rfapp-{time.strftime('%Y%m%d-%H%M%S')}-{result.frame.index:06}.png"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_picture(folder / name, image)
+        except (OSError, RfappError) as error:
+            self.said.emit(self.tr("The picture could not be saved: {error}").format(error=error))
+        else:
+            self.said.emit(self.tr("Saved as {path}").format(path=folder / name))
+
+    def _write_report(self, path: Path) -> None:
+        try:
+            write_report(path)
+        except RfappError as error:
+            self.said.emit(sentence_of(error))
+        else:
+            self.said.emit(self.tr("Written to {path}. Look into it before you send it.").format(path=path))

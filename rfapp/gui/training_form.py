@@ -1,0 +1,174 @@
+"""The form that says what a training is to be: pictures, network, first weights, recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from rfapp.errors import RfappError
+from rfapp.gui.tasks import Task
+from rfapp.gui.texts import sentence_of
+from rfapp.models.config import ARCHITECTURES
+from rfapp.weights import known
+
+RECIPES = ("quick", "published")
+
+
+class _PathChoice(QWidget):
+    """A path with a button that chooses it; ``changed`` carries it."""
+
+    changed = Signal(str)
+
+    def __init__(self, what: str, choose: Callable[[], str], unset: str) -> None:
+        super().__init__()
+        self._choose = choose
+        self._unset = unset
+        self.path = ""
+        self._label = QLabel(objectName="muted")
+        self._label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._button = QPushButton(self.tr("Choose…"), accessibleName=what)
+        self._button.clicked.connect(self._ask)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._label, 1)
+        row.addWidget(self._button)
+        self.set_path("")
+
+    def _ask(self) -> None:
+        if path := self._choose():
+            self.set_path(path)
+
+    def set_path(self, path: str) -> None:
+        self.path = path
+        text = Path(path).name or path if path else self._unset
+        self._label.setText(text)
+        self._label.setToolTip(path)
+        if path:
+            self.changed.emit(path)
+
+
+class TrainingForm(QWidget):
+    """``started`` tells that Start was pressed with everything there."""
+
+    started = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._checking: Task | None = None
+        self.data = _PathChoice(self.tr("Labelled pictures"), self._choose_data, self.tr("none yet"))
+        self.data.changed.connect(self._check)
+        self.negatives = _PathChoice(self.tr("Pictures without faces"), self._choose_folder, self.tr("none"))
+        self.model = QComboBox(accessibleName=self.tr("Network"))
+        self.model.addItems(list(ARCHITECTURES))
+        self.start_from = QComboBox(accessibleName=self.tr("First weights"))
+        self.recipe = QComboBox(accessibleName=self.tr("Recipe"))
+        self.recipe.addItems(RECIPES)
+        self.epochs = QSpinBox(minimum=0, maximum=100_000, accessibleName=self.tr("Epochs"))
+        self.epochs.setSpecialValueText(self.tr("as the recipe says"))
+        self.batch = QSpinBox(minimum=0, maximum=1024, accessibleName=self.tr("Batch"))
+        self.batch.setSpecialValueText(self.tr("as the recipe says"))
+        self.device = QComboBox(accessibleName=self.tr("Device"))
+        self.device.addItems(["auto", "cpu", "cuda"])
+        self.output = _PathChoice(self.tr("Folder of the run"), self._choose_folder, self.tr("rfapp's own"))
+        form = QFormLayout(horizontalSpacing=12, verticalSpacing=8)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for label, widget in (
+            (self.tr("Pictures"), self.data),
+            (self.tr("Without faces"), self.negatives),
+            (self.tr("Network"), self.model),
+            (self.tr("Start from"), self.start_from),
+            (self.tr("Recipe"), self.recipe),
+            (self.tr("Epochs"), self.epochs),
+            (self.tr("Batch"), self.batch),
+            (self.tr("Device"), self.device),
+            (self.tr("Folder"), self.output),
+        ):
+            form.addRow(QLabel(label), widget)
+        self.findings = QLabel(objectName="muted", wordWrap=True)
+        self.findings.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.start_button = QPushButton(self.tr("Start"), objectName="primary")
+        self.start_button.clicked.connect(self._start)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(10)
+        column.addWidget(QLabel(self.tr("Train a model"), objectName="title"))
+        column.addLayout(form)
+        column.addWidget(self.findings)
+        column.addWidget(self.start_button)
+
+    def fill_start_from(self) -> None:
+        """Offer the models that there are by now."""
+        before = self.start_from.currentData()
+        self.start_from.clear()
+        self.start_from.addItem(self.tr("chance"), "")
+        for name in known():
+            self.start_from.addItem(name, name)
+        self.start_from.setCurrentIndex(max(0, self.start_from.findData(before)))
+
+    def _start(self) -> None:
+        if self.data.path:
+            self.started.emit()
+        else:
+            self.findings.setText(self.tr("Choose labelled pictures first."))
+
+    def _choose_data(self) -> str:
+        path, _ = QFileDialog.getOpenFileName(
+            self, self.tr("Labels (cancel to choose a folder)"), str(Path.home()), self.tr("Labels (*);;All files (*)")
+        )
+        return path or self._choose_folder()
+
+    def _choose_folder(self) -> str:
+        return QFileDialog.getExistingDirectory(self, self.tr("Choose a folder"), str(Path.home()))
+
+    @Slot(str)
+    def _check(self, path: str) -> None:
+        """Look at the labels beside Qt's thread and say what was found."""
+
+        def work(tell: Callable[[int, int], bool]) -> str:
+            from rfapp.datasets import clean, open_dataset, summarise
+
+            data = open_dataset(Path(path))
+            found = summarise(data, clean(data))
+            text = f"{found.format}: {found.usable} of {found.pictures} pictures can be used, {found.faces} faces, "
+            text += f"{found.with_landmarks} of them with landmarks."
+            if len(found.findings):
+                text += f" {len(found.findings)} findings: “rfapp data check” lists them."
+            return text
+
+        self.findings.setText(self.tr("Looking at the labels…"))
+        self._checking = Task(work, self)
+        self._checking.succeeded.connect(self.findings.setText)
+        self._checking.failed.connect(self._check_failed)
+        self._checking.start()
+
+    @Slot(object)
+    def _check_failed(self, error: RfappError) -> None:
+        self.findings.setText(sentence_of(error))
+
+    def command(self, folder: Path) -> list[str]:
+        """The command line that is started; it can be given in a terminal just as well."""
+        words = ["train", "--data", self.data.path, "--model", self.model.currentText()]
+        words += ["--recipe", self.recipe.currentText(), "--device", self.device.currentText()]
+        if self.negatives.path:
+            words += ["--negatives", self.negatives.path]
+        if self.start_from.currentData():
+            words += ["--init", self.start_from.currentData()]
+        if self.epochs.value():
+            words += ["--epochs", str(self.epochs.value())]
+        if self.batch.value():
+            words += ["--batch", str(self.batch.value())]
+        return [*words, "--output", str(folder)]
