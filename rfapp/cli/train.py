@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from rfapp.cli.main import DONE
 from rfapp.cli.options import add_output_arguments
-from rfapp.models.config import ARCHITECTURES
 
 if TYPE_CHECKING:
     from rfapp.training.plan import Plan
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="labelled pictures to measure average precision on (default: one in twenty of the data is held out)",
     )
     add("--output", type=Path, required=True, metavar="RUN", help="the folder of the run")
-    add("--model", default="mobilenet0.25", choices=tuple(ARCHITECTURES), help="the network (default: mobilenet0.25)")
+    add("--model", default="mobilenet0.25", metavar="NAME", help="the network (default: mobilenet0.25)")
     add(
         "--init",
         default="",

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rfapp.errors import UsageError
-from rfapp.models.config import ARCHITECTURES
 from rfapp.text import mark
-from rfapp.training.recipes import Recipe
+from rfapp.training.recipes import RECIPES, Recipe
 
 #: What may change when a run is gone on with: it decides how fast it is, not what it computes (but for rounding).
 _FREE = ("device", "workers")
@@ -40,12 +39,12 @@ class Plan:
     accumulate: int = 1
 
     def __post_init__(self) -> None:
-        if self.model not in ARCHITECTURES:
+        if self.model not in RECIPES:
             raise UsageError(
                 mark("“{model}” can't be trained."),
                 mark("Known are: {names}."),
                 model=self.model,
-                names=", ".join(ARCHITECTURES),
+                names=", ".join(RECIPES),
             )
         if self.accumulate < 1 or self.recipe.batch % self.accumulate:
             raise UsageError(

@@ -172,19 +172,27 @@ _QUICK_MOBILENET = Recipe(
     augmentation=Augmentation(size=416, scale_range=(0.3, 1.3), least=6.0),
 )
 
+_PUBLISHED_RESNET = replace(
+    _PUBLISHED_MOBILENET,
+    epochs=100,
+    batch=24,
+    milestones=(0.7, 0.9),
+    validations=10,
+    augmentation=Augmentation(size=864),  # published: 840, which is no multiple of the coarsest stride
+)
+
+_QUICK_RESNET = replace(_QUICK_MOBILENET, batch=8, learning_rate=0.005, ema=0.999)
+
+_MOBILENET = {"published": _PUBLISHED_MOBILENET, "quick": _QUICK_MOBILENET}
+_RESNET = {"published": _PUBLISHED_RESNET, "quick": _QUICK_RESNET}
+
+#: By architecture. What is not here is run, but not trained: insightface's networks tell boxes in other units.
 RECIPES: dict[str, dict[str, Recipe]] = {
-    "mobilenet0.25": {"published": _PUBLISHED_MOBILENET, "quick": _QUICK_MOBILENET},
-    "resnet50": {
-        "published": replace(
-            _PUBLISHED_MOBILENET,
-            epochs=100,
-            batch=24,
-            milestones=(0.7, 0.9),
-            validations=10,
-            augmentation=Augmentation(size=864),  # published: 840, which is no multiple of the coarsest stride
-        ),
-        "quick": replace(_QUICK_MOBILENET, batch=8, learning_rate=0.005, ema=0.999),
-    },
+    "mobilenet0.25": _MOBILENET,
+    "mobilenet0.5": _MOBILENET,
+    "mobilenet1.0": _MOBILENET,
+    "resnet18": _RESNET,
+    "resnet50": _RESNET,
 }
 
 
