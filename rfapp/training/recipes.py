@@ -75,9 +75,10 @@ class Recipe:
                 )
         if not self.epochs and not self.steps:
             raise SettingsError(mark("A recipe needs a number of epochs or of steps."))
-        if self.augmentation.size % 32:
+        size = self.augmentation.size
+        if size % 32 or not 64 <= size <= 4096:  # in 32 px batch norm would see a single value
             raise SettingsError(
-                mark("The size of training pictures must be a multiple of 32, not {size}."), size=self.augmentation.size
+                mark("The size of training pictures must be a multiple of 32 from 64 to 4096, not {size}."), size=size
             )
 
     def to_mapping(self) -> dict[str, Any]:

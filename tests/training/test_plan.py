@@ -51,9 +51,10 @@ def test_limits(change):
         replace(recipe_for("quick", "mobilenet0.25"), **change)
 
 
-def test_pictures_must_fit_the_coarsest_level():
-    with pytest.raises(SettingsError, match="multiple of 32, not 100"):
-        replace(recipe_for("quick", "mobilenet0.25"), augmentation=Augmentation(size=100))
+@pytest.mark.parametrize("size", [100, 32, 8192])
+def test_pictures_must_fit_the_coarsest_level(size):
+    with pytest.raises(SettingsError, match=f"multiple of 32 from 64 to 4096, not {size}"):
+        replace(recipe_for("quick", "mobilenet0.25"), augmentation=Augmentation(size=size))
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,50 @@ def test_validations_are_even_and_the_last_is_at_the_end(total, times):
     assert not times or gaps.max() - gaps.min() <= 1
 
 
+def test_folded_weights_are_unfolded_once_and_begin_where_they_were(plan, changed, tmp_path, killed_after):
+    said = []
+    plan = changed(plan, init="mobilenet0.25-imported", recipe={"steps": 6, "learning_rate": 1e-3, "warmup": 0})
+    train(plan, tmp_path / "whole", say=said.append)
+    assert any("folded" in line for line in said)
+    assert find(tmp_path / "whole").folded is False
+    assert "MIT" in find(tmp_path / "whole").licence
+    chance = train_losses_from_chance(plan, changed, tmp_path)
+    assert losses(tmp_path / "whole")[0, 1] < 0.5 * chance[0, 1]  # boxes: it knows what a face is
+    revive = killed_after(4)
+    with pytest.raises(Killed):
+        train(plan, tmp_path / "run", save_every_s=0.0)
+    revive()
+    train(plan, tmp_path / "run")
+    assert np.abs(losses(tmp_path / "run") - losses(tmp_path / "whole")).max() < 1e-4
+
+
+def train_losses_from_chance(plan, changed, tmp_path):
+    train(changed(plan, init=""), tmp_path / "chance")
+    return losses(tmp_path / "chance")
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"class_loss": "focal", "box_loss": "giou"},
+        {"box_loss": "log_iou", "optimiser": "adamw", "learning_rate": 1e-3},
+        {"box_loss": "iou", "schedule": "step", "milestones": (0.5,)},
+    ],
+    ids=lambda recipe: recipe["box_loss"],
+)
+def test_other_losses_and_optimisers_learn_too(plan, changed, tmp_path, recipe):
+    train(changed(plan, recipe={"steps": 40, **recipe}), tmp_path / "run")
+    total = losses(tmp_path / "run")[:, 0]
+    assert np.isfinite(total).all()
+    assert total[-5:].mean() < 0.8 * total[:3].mean()
+
+
+def test_resnet_trains_as_well(plan, changed, tmp_path):
+    train(changed(plan, model="resnet18", recipe={"steps": 2}), tmp_path / "run")
+    assert np.isfinite(losses(tmp_path / "run")).all()
+    assert find(tmp_path / "run").config.architecture == "resnet18"
+
+
 # --------------------------------------------------------------------------------------------------- what goes wrong
 
 
