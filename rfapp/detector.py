@@ -211,11 +211,15 @@ class FaceDetector:
         Coordinates are in pixels of the picture as given. Raises UsageError for another kind of array, SettingsError
         for a value outside its limits, EngineError when the network can't be run.
         """
+        settings = self.settings
         given = {"score": score, "nms": nms, "size": size, "min_face": min_face}
-        settings = _checked(self.settings, **{key: value for key, value in given.items() if value is not None})
+        changes = {key: value for key, value in given.items() if value is not None}
+        if changes:
+            settings = _checked(settings, **changes)
         if isinstance(image, list | tuple):
             return self._detect([_valid(item) for item in image], settings)
-        return self._detect([_valid(image)], settings)[0]
+        item = prepare(_valid(image), settings.size, self.weights.config)
+        return decode(self._running().candidates([item.image], settings.score)[0], item, self.weights.config, settings)
 
     def _detect(self, images: Sequence[ByteImage], settings: DetectorSettings) -> list[Detections]:
         """Pictures that have one size once prepared go to the engine together."""
@@ -293,22 +297,25 @@ def decode(rows: Candidates, picture: Prepared, config: ModelConfig, settings: D
     """Faces in pixels of the given picture, out of the rows that the network left above the threshold."""
     height, width = picture.image.shape[:2]
     anchors = priors_for(height, width, config)[rows.priors] if rows.anchors is None else rows.anchors
-    scale = np.array([width * picture.scale_x, height * picture.scale_y], np.float32)
+    scale = np.array([width * picture.scale_x, height * picture.scale_y] * 2, np.float32)
     boxes = decode_boxes(rows.boxes, anchors, config.variance)
     if config.inclusive:
         # The width counts the last pixel: from the first to the last it is half a pixel less to each side.
         half = np.array([0.5 / width, 0.5 / height], np.float32)
         boxes += np.concatenate([half, -half])
-    boxes *= np.tile(scale, 2)
-    # Broken numbers in a network must not become boxes.
-    sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    kept = np.flatnonzero(sound)
-    kept = kept[nms(boxes[kept], rows.scores[kept], settings.nms)]
+    boxes *= scale
+    with np.errstate(invalid="ignore", over="ignore"):
+        sizes = boxes[:, 2:] - boxes[:, :2]
+    if sizes.min(initial=1) > 0 and sizes.max(initial=1) < np.inf:
+        kept = nms(boxes, rows.scores, settings.nms)
+    else:  # Broken numbers in a network must not become boxes.
+        sound = np.flatnonzero(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+        kept = sound[nms(boxes[sound], rows.scores[sound], settings.nms)]
     if settings.min_face:
         kept = kept[(boxes[kept, 2:] - boxes[kept, :2]).max(axis=1, initial=0) >= settings.min_face]
     landmarks = None
     if rows.landmarks is not None:
-        landmarks = decode_landmarks(rows.landmarks[kept], anchors[kept], config.variance) * scale
+        landmarks = decode_landmarks(rows.landmarks[kept], anchors[kept], config.variance) * scale[:2]
     return Detections(boxes[kept], rows.scores[kept], landmarks)
 
 

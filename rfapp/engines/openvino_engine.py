@@ -7,8 +7,7 @@ import io
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -113,30 +112,40 @@ class OpenVinoEngine(Engine):
     def candidates(self, images: Sequence[ByteImage], score: float) -> list[Candidates]:
         if self._closed:
             raise EngineFailed(mark("The engine was closed."), "")
-        with _failures():
-            return [self._run(image, logit(score)) for image in images]
+        limit = np.float32(logit(score))
+        try:
+            return [self._run(image, limit) for image in images]
+        except RuntimeError as error:
+            raise _failure(error) from error
 
     def network_alone(self, image: ByteImage) -> Callable[[], None]:
-        with _failures():
+        try:
             network = self._compiled((image.shape[0], image.shape[1])).create_infer_request()
-            picture = np.asarray(_Memory(np.ascontiguousarray(image)))
-            network.set_input_tensor(ov.Tensor(picture, shared_memory=True))
-        return lambda: network.infer(share_outputs=True) and None
+            picture = np.ascontiguousarray(image)
+            network.set_input_tensor(_tensor(picture))
+        except RuntimeError as error:
+            raise _failure(error) from error
+
+        def run(_picture: ByteImage = picture) -> None:  # the picture lives as long as its measurement
+            network.infer(share_outputs=True)
+
+        return run
 
     def close(self) -> None:
         self._closed = True
         self._requests.clear()
         self._any_size = None
 
-    def _run(self, image: ByteImage, limit: float) -> Candidates:
+    def _run(self, image: ByteImage, limit: np.float32) -> Candidates:
+        # The network leaves the caches full of its own numbers, so that each numpy call before and after it costs
+        # several times what it does alone: there are few of them.
         request = self._request((image.shape[0], image.shape[1]))
-        picture = np.ascontiguousarray(image)
-        request.set_input_tensor(ov.Tensor(np.asarray(_Memory(picture)), shared_memory=True))
+        picture = np.ascontiguousarray(image)  # which the tensor does not keep alive
+        request.set_input_tensor(_tensor(picture))
         request.infer(share_outputs=True)
-        logits, table = request.get_output_tensor(0).data[0], request.get_output_tensor(1).data[0]
-        anchors = logits.shape[1]
-        priors = np.flatnonzero(logits.reshape(-1) > np.float32(limit))
-        return candidates_of(rows_of(table[priors // anchors], priors % anchors, anchors), priors)
+        logits, table = request.get_output_tensor(0).data, request.get_output_tensor(1).data
+        priors = np.flatnonzero(logits > limit)
+        return candidates_of(rows_of(table, priors, logits.shape[2]), priors)
 
     # ---------------------------------------------------------------------------------------------- compiled models
 
@@ -180,6 +189,11 @@ class OpenVinoEngine(Engine):
         return compiled
 
 
+def _tensor(picture: ByteImage) -> ov.Tensor:
+    """*picture*, C-contiguous, as the network's input: its very memory, valid while *picture* lives."""
+    return ov.Tensor(picture[None] if picture.flags.writeable else np.asarray(_Memory(picture)), shared_memory=True)
+
+
 class _Memory:
     """The memory of a picture, for OpenVINO, which refuses read-only arrays although it never writes to its input."""
 
@@ -191,20 +205,16 @@ class _Memory:
         self._picture = picture
 
 
-@contextmanager
-def _failures() -> Iterator[None]:
-    """Tell what OpenVINO raises as one of our errors."""
-    try:
-        yield
-    except RuntimeError as error:
-        log.debug("OpenVINO failed", exc_info=True)
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise EngineFailed(
-            mark("The network stopped on {device}: {reason}."),
-            mark("Choose a smaller size, the precision float32, or the engine torch."),
-            device="CPU",
-            reason=(lines[-1] if lines else type(error).__name__).rstrip("."),
-        ) from error
+def _failure(error: RuntimeError) -> EngineFailed:
+    """What OpenVINO raised, as one of our errors."""
+    log.debug("OpenVINO failed", exc_info=True)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return EngineFailed(
+        mark("The network stopped on {device}: {reason}."),
+        mark("Choose a smaller size, the precision float32, or the engine torch."),
+        device="CPU",
+        reason=(lines[-1] if lines else type(error).__name__).rstrip("."),
+    )
 
 
 def _folder() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -20,22 +21,28 @@ def logit(score: float) -> float:
     return math.log(score / (1.0 - score)) if score < 1.0 else math.inf
 
 
-def rows_of(cells: FloatArray, which: IndexArray, anchors: int) -> FloatArray:
-    """float32 K×15: logit, 4 box deltas, 10 landmark deltas of anchor *which* in each of *cells*.
+def rows_of(cells: FloatArray, priors: IndexArray, anchors: int) -> FloatArray:
+    """float32 K×15: logit, 4 box deltas, 10 landmark deltas of the *priors* with these indices (int64 K).
 
-    *cells* is K×(A·15): A logits, A·4 box deltas, A·10 landmark deltas.
+    *cells* is the whole table, cells×(A·15): A logits, A·4 box deltas, A·10 landmark deltas. Prior i is anchor
+    i mod A of cell i // A.
     """
-    rows = np.empty((len(cells), 15), np.float32)
-    picked = np.arange(len(cells))
-    rows[:, 0] = cells[picked, which]
-    rows[:, 1:5] = cells[:, anchors : anchors * 5].reshape(-1, anchors, 4)[picked, which]
-    rows[:, 5:] = cells[:, anchors * 5 :].reshape(-1, anchors, 10)[picked, which]
-    return rows
+    cell, anchor = np.divmod(priors, anchors)
+    places = _columns(anchors)[anchor]
+    places += (cell * (anchors * 15))[:, None]
+    return cells.reshape(-1).take(places)
+
+
+@lru_cache
+def _columns(anchors: int) -> IndexArray:
+    """int64 A×15: where the numbers of each anchor stand in the row of its cell."""
+    boxes = anchors + np.arange(anchors * 4).reshape(anchors, 4)
+    landmarks = anchors * 5 + np.arange(anchors * 10).reshape(anchors, 10)
+    return np.hstack([np.arange(anchors)[:, None], boxes, landmarks])
 
 
 def candidates_of(rows: FloatArray, priors: IndexArray) -> Candidates:
     """K×15 *rows*, as :func:`rows_of` gives them, of the priors with these indices."""
-    # The exponential of a large negative logit underflows to 0, which is right.
-    with np.errstate(over="ignore", under="ignore"):
-        scores = np.float32(1) / (np.float32(1) + np.exp(-rows[:, 0]))
-    return Candidates(priors.astype(np.int64, copy=False), scores, rows[:, 1:5], rows[:, 5:])
+    # Below -80 every score is 0 for all purposes, and exp(80) is still a number in float32.
+    scores: FloatArray = np.float32(1) / (np.float32(1) + np.exp(-np.maximum(rows[:, 0], np.float32(-80))))
+    return Candidates(priors, scores, rows[:, 1:5], rows[:, 5:])

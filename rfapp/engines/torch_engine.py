@@ -204,9 +204,9 @@ class TorchEngine(Engine):
         for index in range(len(images)):
             rows, priors, first = [], [], 0
             for level in levels:
-                cells, which = np.nonzero(level[index, :, :anchors] > limit)
-                priors.append(first + cells * anchors + which)
-                rows.append(rows_of(level[index][cells], which, anchors))
+                above = np.flatnonzero(level[index, :, :anchors] > limit)
+                priors.append(first + above)
+                rows.append(rows_of(level[index], above, anchors))
                 first += level.shape[1] * anchors
             results.append(candidates_of(np.concatenate(rows), np.concatenate(priors)))
         return results

@@ -43,6 +43,28 @@ def test_like_the_slow_one(rows, limit, random):
     assert nms(boxes, scores, limit).tolist() == slow(boxes.tolist(), scores.tolist(), limit)
 
 
+@pytest.mark.parametrize("limit", [0.0501, 0.3001, 0.4003, 0.7001])
+def test_many_in_parts_like_all_at_once(limit):
+    """Above a count boxes that can't meet are told apart first; the answer is that of the plain loop."""
+    random = np.random.default_rng(7)
+    centres = random.uniform(0, 1500, (300, 1, 2)) + random.normal(0, 4, (300, 8, 2))
+    sizes = random.uniform(8, 200, (300, 1, 2)) * random.uniform(0.8, 1.25, (300, 8, 2))
+    boxes = np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=2).reshape(-1, 4)
+    boxes[:5] += 40_000  # a few far off make the grid coarse
+    scores = random.permutation(len(boxes)).astype(np.float32) / len(boxes) + 0.01
+    boxes = boxes.astype(np.float32)
+    kept = nms(boxes, scores, limit)
+    assert len(kept) >= 100
+    assert kept.tolist() == slow(boxes.astype(float).tolist(), scores.tolist(), limit)
+
+
+@pytest.mark.parametrize("limit", [0.0, 1.0])
+def test_many_at_the_ends_of_the_scale(limit):
+    boxes = np.tile(np.array([[5, 5, 9, 9], [8, 5, 12, 9]], np.float32), (500, 1))
+    scores = np.linspace(0.9, 0.1, 1000, dtype=np.float32)
+    assert nms(boxes, scores, limit).tolist() == (list(range(1000)) if limit else [0])
+
+
 def test_no_extra_pixel():
     """Two 10×10 boxes 4 px apart: 60 / 140 = 0.43. With the old extra pixel it would be 77 / 165 = 0.47."""
     boxes = np.array([[0, 0, 10, 10], [4, 0, 14, 10]], np.float32)
