@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rfapp.cli import peers
 from rfapp.cli.main import DONE
 from rfapp.cli.options import add_output_arguments, add_settings_arguments, settings_from
 from rfapp.cli.tables import print_table
@@ -35,6 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sweep-threads", action="store_true", help="also measure with 1, 2, 4 … threads up to the number of cores"
     )
+    parser.add_argument(
+        "--against",
+        action="append",
+        choices=peers.NAMES,
+        default=[],
+        metavar="PACKAGE",
+        help="take turns with another package's detector, in a process of its own: "
+        f"{', '.join(peers.NAMES)} (can be given several times)",
+    )
+    parser.add_argument("--python", metavar="FILE", help="the Python of the environment where that is installed")
+    parser.add_argument("--yunet", type=Path, metavar="FILE", help="the network for yunet (.onnx)")
     add_output_arguments(parser)
 
 
@@ -49,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rfapp.detector import FaceDetector
 
     settings = settings_from(arguments).detector
+    python = peers.check(arguments.against, arguments.python, arguments.yunet)
     image = _picture(arguments.image)
     with ExitStack() as open_ones:
         detectors = [open_ones.enter_context(FaceDetector.from_settings(_with_threads(settings)))]
@@ -66,6 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
 
             swept = [open_ones.enter_context(detectors[0].with_settings(threads=count)) for count in thread_counts()]
             result["sweep"] = _measure(swept, image, arguments.repeat)
+        result["peers"] = []
+        for package in arguments.against:
+            with peers.Peer(package, python, image, settings, arguments.yunet) as peer:
+                result["peers"].append(peers.measure(detectors[0], peer, image, arguments.repeat))
     if arguments.json:
         _print(result, sys.stderr, quiet=arguments.quiet)
         print(json.dumps(result, ensure_ascii=False))
@@ -173,3 +190,11 @@ def _print(result: dict[str, Any], file: Any, *, quiet: bool) -> None:
              f"{one['ms']['whole']['p95']:.2f}")
         )  # fmt: skip
     print_table(("engine", "precision", "device", "threads", *_STAGES, "whole p95"), rows, file)
+    if result["peers"]:
+        print(f"whole calls in turns with {result['engine']} {result['precision']}, medians in ms", file=file)
+        others = [
+            (f"{one['package']} {one['version']}", str(one["faces"]), f"{one['ms']['median']:.2f}",
+             f"{one['ours_ms']['median']:.2f}", f"{one['ratio']:.2f}")
+            for one in result["peers"]
+        ]  # fmt: skip
+        print_table(("package", "faces", "theirs", "ours", "ours / theirs"), others, file)
