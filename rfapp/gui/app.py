@@ -64,7 +64,8 @@ def run(start: Start) -> int:
     application.setDesktopFileName("rfapp")
     theme = Theme(application)
     pipeline = LivePipeline(None, settings)
-    window = Window(pipeline, theme, models=tuple((name, name) for name in known()))
+    # A run for a screenshot leaves no trace in what the window remembers.
+    window = Window(pipeline, theme, models=tuple((name, name) for name in known()), remember=start.screenshot is None)
     catch_exceptions(window.tell)
     report = None if start.screenshot is None else Screenshot(window, pipeline, start.screenshot, start.after_s)
 

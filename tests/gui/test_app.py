@@ -69,6 +69,7 @@ def test_the_sample_shows_faces_and_the_figures_are_told_without_a_network(tmp_p
     assert report["latency_ms"]["median"] >= report["detect_ms"]["median"] > 0
     assert report["first_detection_s"] > report["window_visible_s"] > 0
     assert report["torch_imported_before_window"] is False
+    assert not (Path(os.environ["XDG_CONFIG_HOME"]) / "rfapp" / "window.toml").exists()
     picture = cv2.imread(str(shot))
     assert picture.shape[0] > 300
     assert len(set(map(tuple, picture[:: picture.shape[0] // 40].reshape(-1, 3).tolist()))) > 200, "an empty window"
