@@ -379,7 +379,7 @@ def _proved(model: Model, settings: DetectorSettings) -> _Shared:
         engine.close()
         precision = "float32"
         engine = make(precision)
-    if engine.name == "openvino" and not settings.threads and _threads_measured(engine, model) != engine.threads:
+    if engine.device == "cpu" and not settings.threads and _threads_measured(engine, model) != engine.threads:
         engine.close()
         engine = make(precision)
     for note in notes:

@@ -58,18 +58,16 @@ def _count(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print. What was asked for comes first, then the other engines and precisions, all taking turns."""
-    from rfapp.detector import FaceDetector
-
     settings = settings_from(arguments).detector
     python = peers.check(arguments.against, arguments.python, arguments.yunet)
     image = _picture(arguments.image)
     with ExitStack() as open_ones:
-        detectors = [open_ones.enter_context(FaceDetector.from_settings(_with_threads(settings)))]
+        detectors = [open_ones.enter_context(_detector(settings))]
         if not arguments.quiet:
             for note in detectors[0].notes:
                 print(f"rfapp: {note}", file=sys.stderr)
         for other in _others(settings):
-            detector = open_ones.enter_context(FaceDetector.from_settings(_with_threads(other)))
+            detector = open_ones.enter_context(_detector(other))
             if all(_kind(detector) != _kind(known) for known in detectors):
                 detectors.append(detector)
         result, *others = _measure(detectors, image, arguments.repeat)
@@ -106,15 +104,19 @@ def _others(settings: DetectorSettings) -> list[DetectorSettings]:
     ]
 
 
-def _with_threads(settings: DetectorSettings) -> DetectorSettings:
-    """Measure anew how many threads serve best, where the user gives no number; it is remembered."""
-    from rfapp import engines, weights
+def _detector(settings: DetectorSettings) -> FaceDetector:
+    """A detector; how many threads serve it best is measured anew where the user gives no number, and remembered."""
+    from rfapp import engines
+    from rfapp.detector import FaceDetector
 
-    if settings.threads == 0:
-        name = engines.resolve(settings.engine, settings.device)
-        if name == "openvino" or settings.device == "cpu":
-            engines.choose_threads(weights.find(settings.model), name, settings.precision)
-    return settings
+    detector = FaceDetector.from_settings(settings)
+    if settings.threads or detector.device != "cpu":
+        return detector
+    count = engines.choose_threads(detector.weights, detector.engine, detector.precision)
+    if count == detector.threads:
+        return detector
+    detector.close()
+    return FaceDetector.from_settings(settings)
 
 
 def _kind(detector: FaceDetector) -> tuple[str, str, str]:

@@ -153,13 +153,17 @@ def create(
 def choose_threads(model: Model, engine: str = "auto", precision: str = "auto", seconds: float = 0.25) -> int:
     """Measure with how many threads *engine* runs *model* best on the CPU, remember and return it.
 
-    What :func:`create` takes from then on where no number is given. Raises as :func:`create` does.
+    What :func:`create` takes from then on where no number is given; only in this process when others kept the
+    processor busy meanwhile, which makes few threads look good. Raises as :func:`create` does.
     """
     counts = machine.thread_counts()
     runners = [create(model, engine, "cpu", precision, count) for count in counts]
     picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    others = machine.Others()
     best = machine.fastest({runner.threads: partial(runner.candidates, [picture], 0.9) for runner in runners}, seconds)
-    machine.remember_threads(runners[0].name, model, runners[0].precision, best)
+    machine.remember_threads(
+        runners[0].name, model, runners[0].precision, best, for_good=others.share() <= machine.BUSY
+    )
     for runner in runners:
         runner.close()
     return best

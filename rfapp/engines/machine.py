@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 #: A further thread has to save this part of the time, or it is left to others.
 _WORTH = 0.10
+#: What was measured while others had more of the processor than this holds in this process only.
+BUSY = 0.25
+_for_now: dict[tuple[Path, str], int] = {}
 
 
 @lru_cache(maxsize=1)
@@ -38,7 +41,8 @@ def thread_counts() -> list[int]:
 
 def measured_threads(engine: str, model: Model, precision: str) -> int | None:
     """The thread count that was measured for this engine, kind of network and precision on this machine, if any."""
-    count = _read("threads").get(_key(engine, model.config.architecture, precision))
+    key = _key(engine, model.config.architecture, precision)
+    count = _for_now.get((_file(), key)) or _read("threads").get(key)
     return count if isinstance(count, int) and 1 <= count <= cores() else None
 
 
@@ -47,9 +51,14 @@ def threads_for(engine: str, model: Model, precision: str) -> int:
     return measured_threads(engine, model, precision) or max(1, cores() - 1)
 
 
-def remember_threads(engine: str, model: Model, precision: str, threads: int) -> None:
-    """Let :func:`threads_for` give *threads* from now on, on this machine."""
-    _write("threads", _key(engine, model.config.architecture, precision), threads)
+def remember_threads(engine: str, model: Model, precision: str, threads: int, *, for_good: bool = True) -> None:
+    """Let :func:`threads_for` give *threads* from now on, on this machine, or in this process alone."""
+    key = _key(engine, model.config.architecture, precision)
+    if for_good:
+        _for_now.pop((_file(), key), None)
+        _write("threads", key, threads)
+    else:
+        _for_now[_file(), key] = threads
 
 
 def has_proved(engine: str, version: str, model: Model, precision: str) -> bool:
@@ -61,6 +70,26 @@ def remember_proof(engine: str, version: str, model: Model, precision: str) -> N
     """Let :func:`has_proved` say yes from now on, on this machine."""
     if model.sha256:
         _write("proved", _key(engine, version, model.sha256, precision), True)
+
+
+class Others:
+    """Tells how busy other processes have kept the processor since this was made."""
+
+    def __init__(self) -> None:
+        self._began, self._all, self._own = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        own = psutil.Process().cpu_times()
+        # The names that all systems have in common; what Linux counts apart is small.
+        everything = psutil.cpu_times()
+        return time.perf_counter(), everything.user + everything.system, own.user + own.system
+
+    def share(self) -> float:
+        """0 when nothing else ran, 1 when all the processor's time was others'."""
+        now, busy, own = self._now()
+        seconds = (busy - self._all) - (own - self._own)
+        return max(0.0, seconds / ((now - self._began) * (os.cpu_count() or 1)))
 
 
 def fastest(runs: Mapping[int, Callable[[], object]], seconds: float) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import namedtuple
 from dataclasses import replace
 
 import pytest
 
-from rfapp import weights
+from rfapp import engines, weights
 from rfapp.engines import machine
 
 
@@ -35,6 +36,42 @@ def test_remembered_for_engine_precision_and_machine(four_cores, model, monkeypa
     assert machine.threads_for("torch", model, "float32") == 3
     monkeypatch.setattr("platform.node", lambda: "elsewhere")
     assert machine.threads_for("openvino", model, "float32") == 3
+
+
+def test_a_number_for_now_is_not_written_down(four_cores, model, monkeypatch):
+    monkeypatch.setattr(machine, "_for_now", {})
+    machine.remember_threads("openvino", model, "float32", 2)
+    machine.remember_threads("openvino", model, "float32", 1, for_good=False)
+    assert machine.threads_for("openvino", model, "float32") == 1
+    machine._for_now.clear()  # the next process
+    assert machine.threads_for("openvino", model, "float32") == 2
+    machine.remember_threads("openvino", model, "float32", 1, for_good=False)
+    machine.remember_threads("openvino", model, "float32", 4)
+    assert machine.threads_for("openvino", model, "float32") == 4
+
+
+@pytest.mark.parametrize(("share", "written"), [(0.1, True), (0.6, False)])
+def test_what_a_busy_computer_measured_is_not_written_down(model, monkeypatch, share, written):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(machine, "_for_now", {})
+    monkeypatch.setattr(machine.Others, "share", lambda self: share)
+    best = engines.choose_threads(model, "openvino", "float32", seconds=0.02)
+    assert machine.measured_threads("openvino", model, "float32") == best
+    machine._for_now.clear()
+    assert (machine.measured_threads("openvino", model, "float32") == best) is written
+
+
+def test_own_work_is_not_that_of_others(monkeypatch):
+    """Two seconds of which one processor of two was busy: half of it with us."""
+    now = {"clock": 10.0, "user": 100.0, "own": 5.0}
+    monkeypatch.setattr("time.perf_counter", lambda: now["clock"])
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    times = namedtuple("times", "user system idle")
+    monkeypatch.setattr("psutil.cpu_times", lambda: times(now["user"], 7.0, 0.0))
+    monkeypatch.setattr("psutil.Process.cpu_times", lambda self: times(now["own"], 1.0, 0.0))
+    others = machine.Others()
+    now.update(clock=12.0, user=102.0, own=6.0)
+    assert others.share() == pytest.approx(0.25)
 
 
 def test_proof_is_of_these_numbers_and_this_version(model):
