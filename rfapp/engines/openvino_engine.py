@@ -29,11 +29,11 @@ from rfapp.weights.manifest import Model
 log = logging.getLogger(__name__)
 
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
-#: Picture sizes that have a network compiled for them alone at a time.
-_SIZES = 8
+#: Picture sizes that have a network compiled for them alone at a time: 15 MB each.
+_SIZES = 4
 #: The first sizes get one at once, further ones when they came this often in a row; until then the network for all
-#: sizes runs them, a sixth slower.
-_AT_ONCE, _IN_A_ROW = 2, 3
+#: sizes runs them, a sixth slower. In pictures of many sizes that should not come by chance.
+_AT_ONCE, _IN_A_ROW = 2, 5
 #: Layers × sizes for which the network for all sizes keeps compiled code: about 14 sizes. Without a limit the process
 #: would grow by 4 MB with each size.
 _CODE_KEPT = 1024

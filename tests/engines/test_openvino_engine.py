@@ -87,7 +87,7 @@ def test_sizes_give_the_same_whichever_network_runs_them(engine, picture):
         engine.candidates([np.zeros(shape, np.uint8)], 0.5)
     shared = engine.candidates([picture], 0.1)[0]
     assert picture.shape[:2] not in engine._requests
-    for _ in range(3):
+    for _ in range(openvino_engine._IN_A_ROW):
         own = engine.candidates([picture], 0.1)[0]
     assert picture.shape[:2] in engine._requests
     np.testing.assert_array_equal(own.priors, shared.priors)
@@ -97,7 +97,7 @@ def test_sizes_give_the_same_whichever_network_runs_them(engine, picture):
 
 def test_compiled_networks_are_bounded(engine):
     for rows in range(1, 12):
-        for _ in range(3):
+        for _ in range(openvino_engine._IN_A_ROW):
             engine.candidates([np.zeros((32 * rows, 32, 3), np.uint8)], 0.5)
     assert len(engine._requests) == openvino_engine._SIZES
 
@@ -149,7 +149,7 @@ def test_cache_is_bounded(own_folders, monkeypatch, limit, value):
     monkeypatch.setattr(openvino_engine, limit, value)
     engine = create()
     for rows in range(1, 6):
-        for _ in range(3):
+        for _ in range(openvino_engine._IN_A_ROW):
             engine.candidates([np.zeros((32 * rows, 32, 3), np.uint8)], 0.5)
     assert len(list((own_folders / "cache" / "openvino").glob("*.blob"))) == 3
 
