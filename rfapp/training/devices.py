@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -77,6 +79,16 @@ def worker_count(asked: int) -> int:
         return asked
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MOST_WORKERS, cores - 1)
+
+
+@contextmanager
+def threads_kept() -> Iterator[None]:
+    """Within, a detector may change how many threads torch uses; afterwards there are as many as before."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def largest_part(network: RetinaFace, failed: int, size: int, device: torch.device, precision: Precision) -> int:

@@ -217,22 +217,33 @@ def batches(
         worker_init_fn=_start_worker if workers else None,
     )
     items = iter(loader)
+    failure: EngineFailed | None = None
     while True:
         try:
             item: Batch | RfappError | None = next(items, None)
         except RuntimeError as error:
-            if not workers:
+            failure = process_ended(error)
+            if failure is None:
                 raise
-            raise EngineFailed(
-                mark("A process that loads pictures ended: {reason}."),
-                mark("The same command goes on from the last saving; with fewer --workers less memory is needed."),
-                reason=str(error).strip().split("\n", 1)[0].rstrip(". "),
-            ) from error
+        if failure is not None:
+            del items  # and with it its processes; torch raises again at any time as long as it waits for a dead one
+            raise failure
         if item is None:
             return
         if isinstance(item, RfappError):
             raise item
         yield item
+
+
+def process_ended(error: RuntimeError) -> EngineFailed | None:
+    """What to say when *error* is torch's about a loading process that died, which it may raise anywhere."""
+    if "DataLoader worker" not in str(error):
+        return None
+    return EngineFailed(
+        mark("A process that loads pictures ended: {reason}."),
+        mark("The same command goes on from the last saving; with fewer --workers less memory is needed."),
+        reason=str(error).strip().split("\n", 1)[0].rstrip(". "),
+    )
 
 
 def _start_worker(number: int) -> None:

@@ -82,6 +82,7 @@ class Teller:
         self._began = time.monotonic()
         self._first = self._last = 0
         self._said = float("-inf")
+        self._begun = False
 
     @property
     def seconds(self) -> float:
@@ -102,6 +103,7 @@ class Teller:
         """The run goes on behind *step*, after *seconds* of training."""
         if self._silent:
             return
+        self._begun = True
         self._before, self._began = seconds, time.monotonic()
         self._first = step
         self._run.forget_after(step)
@@ -164,8 +166,8 @@ class Teller:
         self.say(line.format(time=_duration(self.seconds), step=step, message=message))
 
     def failed(self, message: str) -> None:
-        """The run has ended with an error; nothing is told of one that ended before it began."""
-        if self._silent or not self._run.exists():
+        """The run has ended with an error. Nothing is told of one that had not begun: the folder may be another's."""
+        if self._silent or not self._begun:
             return
         events = self._run.events()
         last = events[-1] if events else {"step": 0, "epoch": 0}

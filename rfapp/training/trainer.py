@@ -19,16 +19,16 @@ import torch
 from torch import Tensor
 
 from rfapp import __version__
-from rfapp.datasets.runs import LAST, LOCK, LOG, STATE, RunFolder
+from rfapp.datasets.runs import LAST, LOCK, LOG, STATE, STOP, RunFolder
 from rfapp.errors import EngineFailed, OutputExists, RfappError, UsageError
 from rfapp.models.config import ModelConfig
 from rfapp.models.prior_box import PriorBox
 from rfapp.models.retinaface import RetinaFace
 from rfapp.text import mark
-from rfapp.training.devices import Precision, choose, largest_part, worker_count
+from rfapp.training.devices import Precision, choose, largest_part, threads_kept, worker_count
 from rfapp.training.gathering import Pictures, gather
 from rfapp.training.initial import fingerprint, initial_network, unfold
-from rfapp.training.loader import Batch, Order, Share, batches
+from rfapp.training.loader import Batch, Order, Share, batches, process_ended
 from rfapp.training.losses import MultiBoxLoss
 from rfapp.training.matching import Matching, match
 from rfapp.training.optimising import Buffers, RunningMean, learning_rate, optimiser_for
@@ -80,6 +80,7 @@ def train(
     """
     world = World.from_environment()
     run = RunFolder(folder)
+    _check_folder(run)
     with _held(run, world), Stopping(run) as stopping:
         teller = Teller(run, say if world.first else lambda line: None, silent=not world.first)
         device, precision = choose(plan.device, plan.precision, world)
@@ -89,6 +90,12 @@ def train(
         except RfappError as error:
             teller.failed(str(error))
             raise
+        except RuntimeError as error:
+            ended = process_ended(error)
+            if ended is None:
+                raise
+            teller.failed(str(ended))
+            raise ended from error
         finally:
             world.leave()
 
@@ -172,14 +179,15 @@ def _train(  # noqa: PLR0917
         unvalidated = False
         if world.first and pictures.held_out is not None:
             model = weights.save_last(mean.weights())
-            reached = average_precision(model, pictures.held_out, device.type, given_up=stopping.asked)
-            if reached is None:
-                unvalidated = True  # made up for when the run is gone on with
-                return
-            teller.validation(step, epoch_of(step), reached)
-            if not best or sum(reached.values()) > sum(best.values()):
-                best = reached
-                weights.save_best(mean.weights(), best)
+            with threads_kept():
+                reached = average_precision(model, pictures.held_out, device.type, given_up=stopping.asked)
+                if reached is None:
+                    unvalidated = True  # made up for when the run is gone on with
+                    return
+                teller.validation(step, epoch_of(step), reached)
+                if not best or sum(reached.values()) > sum(best.values()):
+                    best = reached
+                    weights.save_best(mean.weights(), best)
 
     def epoch_of(step: int) -> int:
         return step // order.steps_per_epoch
@@ -333,17 +341,23 @@ def _check_batch(plan: Plan, world: World) -> None:
         )
 
 
+def _check_folder(run: RunFolder) -> None:
+    """Nothing is written into a folder that holds something else. Raises OutputExists."""
+    ours = (LOCK, LOG, STOP)
+    if not run.path.exists() or run.exists():
+        return
+    if not run.path.is_dir() or any(entry.name not in ours for entry in run.path.iterdir()):
+        raise OutputExists(
+            mark("“{path}” is there already, and it is no training run."),
+            mark("Choose another folder."),
+            path=run.path,
+        )
+
+
 def _begin(plan: Plan, run: RunFolder, known: dict[str, Any], world: World) -> bool:
     """Write ``run.toml``, or make sure that the run in the folder is this one: then True. Raises OutputExists."""
     if not (run.exists() and ((run / STATE).exists() or (run / LAST).exists())):
         # Nothing is lost of a run that ended before it had saved anything.
-        others = [] if run.exists() else [entry for entry in run.path.iterdir() if entry.name not in (LOCK, LOG)]
-        if others:
-            raise OutputExists(
-                mark("“{path}” is there already, and it is no training run."),
-                mark("Choose another folder."),
-                path=run.path,
-            )
         world.wait()
         if world.first:
             run.write_plan({**plan.to_mapping(), "made": known})

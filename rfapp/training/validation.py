@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from rfapp.datasets import Sample, clean, open_dataset
 from rfapp.detector import FaceDetector
@@ -74,8 +75,9 @@ def average_precision(
 ) -> dict[str, float] | None:
     """easy, medium and hard in percent, at 640 px in float32; None when *given_up* said so between two pictures."""
     boxes: dict[str, Boxes] = {}
+    threads = torch.get_num_threads() if device == "cpu" else 0
     with FaceDetector(
-        model, engine="torch", device=device, precision="float32", size=SIZE, score=LOWEST_SCORE
+        model, engine="torch", device=device, precision="float32", size=SIZE, score=LOWEST_SCORE, threads=threads
     ) as detector:
         for picture in held.truth.pictures:
             if given_up():

@@ -91,6 +91,22 @@ def test_ctrl_c_saves_and_exits_with_0(eight, tmp_path):
     assert (tmp_path / "run" / STATE).exists()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+def test_a_loading_process_that_dies_is_a_sentence(eight, tmp_path):
+    psutil = pytest.importorskip("psutil")
+    with start(eight, tmp_path / "run", "--steps", "100000", "--workers", "1") as trainer:
+        wait_for_steps(tmp_path / "run", 1)
+        loading = [p for p in psutil.Process(trainer.pid).children() if "spawn_main" in " ".join(p.cmdline())]
+        assert len(loading) == 1
+        loading[0].kill()
+        _, said = trainer.communicate(timeout=60)
+    assert trainer.returncode == 1, said
+    assert "A process that loads pictures ended" in said
+    assert "Traceback" not in said
+    assert RunFolder(tmp_path / "run").status() == "failed"
+
+
 def test_a_run_is_a_model_for_other_commands(eight, tmp_path, capsys):
     assert main(words(eight, tmp_path / "run", "--steps", "2", "--quiet")) == 0
     picture = next((eight.parent / "images").rglob("*.jpg"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 
 import cv2
@@ -12,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from rfapp.datasets import Sample  # noqa: E402
-from rfapp.errors import EngineFailed, PictureUnreadable, SourceEmpty  # noqa: E402
+from rfapp.errors import PictureUnreadable, SourceEmpty  # noqa: E402
 from rfapp.training.augmentation import Augmentation  # noqa: E402
 from rfapp.training.loader import Order, Share, batches  # noqa: E402
 
@@ -140,19 +139,6 @@ def test_nothing_but_damaged_pictures_is_an_error(tmp_path, workers):
     order = Order(some, batch=1, empty=0, seed=0)
     with pytest.raises(PictureUnreadable, match=r"broken\.png"):
         next(batches(some, order, Augmentation(size=64), first=0, last=1, workers=workers))
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_is_a_sentence(samples):
-    order = Order(samples, batch=4, empty=0, seed=0)
-    others = set(multiprocessing.active_children())
-    stream = batches(samples, order, MIXED, first=0, last=1000, workers=1)
-    next(stream)
-    [worker] = set(multiprocessing.active_children()) - others
-    worker.kill()
-    with pytest.raises(EngineFailed, match="process that loads pictures ended"):
-        for _ in stream:
-            pass
 
 
 def test_pictures_without_any_face_are_an_error(samples):

@@ -144,10 +144,14 @@ def test_another_plan_is_refused_in_words(plan, changed, tmp_path):
         train(changed(plan, seed=1), tmp_path / "run")
     with pytest.raises(OutputExists, match="another learning rate"):
         train(changed(plan, recipe={"learning_rate": 0.01}), tmp_path / "run")
+    assert RunFolder(tmp_path / "run").status() == "done"
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "picture.jpg").touch()
     with pytest.raises(OutputExists, match="no training run"):
         train(plan, tmp_path / "other")
+    assert [entry.name for entry in (tmp_path / "other").iterdir()] == ["picture.jpg"]
+    with pytest.raises(OutputExists, match="no training run"):
+        train(plan, tmp_path / "other" / "picture.jpg")
 
 
 def test_other_pictures_are_noticed(plan, changed, tmp_path, discs):
@@ -199,6 +203,19 @@ def test_validation_is_really_measured(plan, changed, tmp_path, two_discs):
     outcome = train(changed(plan, validation=str(two_discs), recipe={"steps": 40, "validations": 1}), tmp_path / "run")
     assert set(outcome.best) == {"easy", "medium", "hard"}
     assert all(0 <= value <= 100 for value in outcome.best.values())
+
+
+def test_validation_leaves_the_threads_as_they_were(plan, changed, tmp_path, two_discs, monkeypatch):
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)  # a detector by itself would choose another number
+    seen = []
+    real = trainer.learning_rate
+    monkeypatch.setattr(trainer, "learning_rate", lambda *given: seen.append(torch.get_num_threads()) or real(*given))
+    try:
+        train(changed(plan, validation=str(two_discs), recipe={"steps": 4}), tmp_path / "run")
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [before + 1] * 4
 
 
 def test_a_stop_in_the_middle_of_validation_is_made_up_for(plan, changed, tmp_path, two_discs, monkeypatch):
