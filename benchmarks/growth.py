@@ -3,7 +3,8 @@
     python benchmarks/growth.py --engine openvino --sizes 5000 --longest 640
 
 Pictures of as many different sizes go through one detector, each once, in no order. What the process holds once warm
-(after the largest and the first 300) is compared with what it holds in the end. Ends with 1 when it grew by more than 30 MB.
+(after the largest and the first 300) is compared with what it holds in the end. Ends with 1 when it grew by more than
+30 MB.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ _SIZES = 4
 #: The first sizes get one at once, further ones when they came this often in a row; until then the network for all
 #: sizes runs them, a sixth slower. In pictures of many sizes that should not come by chance.
 _AT_ONCE, _IN_A_ROW = 2, 5
-#: Layers × sizes for which the network for all sizes keeps compiled code: about 14 sizes. Without a limit the process
-#: would grow by 4 MB with each size.
-_CODE_KEPT = 1024
+#: Layers × sizes for which the network for all sizes keeps compiled code: about 7 sizes. Without a limit the process
+#: would grow by 4 MB with each size; with twice as many it is no quicker and takes 50 MB more.
+_CODE_KEPT = 512
 #: Compiled models on disk, 2 to 110 MB each: the oldest go when there are more, or more bytes.
 _FILES, _BYTES = 24, 512_000_000
 
