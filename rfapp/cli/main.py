@@ -29,6 +29,11 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (without the program's name; default: that of the process)."""
+    if getattr(sys, "frozen", False):
+        # An installed program is started again for each process that evaluation and training want.
+        import multiprocessing
+
+        multiprocessing.freeze_support()
     words = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in words if not word.startswith("-")), None)
     asks = {"-h", "--help", "--version"}.intersection(words)
