@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 from rfapp.cli.main import main
 from rfapp.datasets.runs import METRICS, STATE, RunFolder
@@ -37,6 +37,15 @@ def words(data, run, *more):
     small = ["--validation", "none", "--steps", "12", "--batch", "4", "--size", "64", "--seed", "5"]
     small += ["--workers", "0", "--device", "cpu", "--precision", "float32", "--save-every", "0"]
     return ["train", "--data", str(data), "--output", str(run), *small, *more]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Runs that are compared add up their numbers in the same order; other tests leave torch other threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def start(data, run, *more):
