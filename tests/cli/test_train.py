@@ -14,8 +14,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rfapp.cli.main import main
-from rfapp.datasets.runs import METRICS, STATE, RunFolder
+from rfapp.cli.main import main  # noqa: E402
+from rfapp.datasets.runs import METRICS, STATE, RunFolder  # noqa: E402
 
 
 @pytest.fixture
