@@ -16,7 +16,6 @@ from rfapp.sources import read_picture
 from rfapp.weights.mxnet_file import read_params
 from rfapp.weights.mxnet_layout import is_mnet, state_from_mxnet
 
-
 # Python before 3.11.4 has no filters; what is unpacked here is our own reference data.
 SAFE = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 
