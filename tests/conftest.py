@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.abc
+import multiprocessing
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,15 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     for kind in ("config", "data", "cache", "log"):  # the variables say nothing to Windows and macOS
         monkeypatch.setattr(f"platformdirs.user_{kind}_path", lambda *_, path=home / kind, **__: path)
     return home
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """The end of Python waits for the processes that multiprocessing started; one that is forgotten hangs it."""
+    yield
+    if multiprocessing.active_children():
+        gc.collect()
+        assert not multiprocessing.active_children()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,9 @@ processes load, nor on where a run was interrupted. A run that goes on from step
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -217,22 +219,27 @@ def batches(
         worker_init_fn=_start_worker if workers else None,
     )
     items = iter(loader)
-    failure: EngineFailed | None = None
-    while True:
-        try:
-            item: Batch | RfappError | None = next(items, None)
-        except RuntimeError as error:
-            failure = process_ended(error)
-            if failure is None:
-                raise
-        if failure is not None:
-            del items  # and with it its processes; torch raises again at any time as long as it waits for a dead one
-            raise failure
-        if item is None:
-            return
-        if isinstance(item, RfappError):
-            raise item
-        yield item
+    failure: RfappError | None = None
+    try:
+        while failure is None:
+            try:
+                item: Batch | RfappError | None = next(items, None)
+            except RuntimeError as error:
+                failure = process_ended(error)
+                if failure is None:
+                    raise
+                continue
+            if item is None:
+                return
+            if isinstance(item, RfappError):
+                failure = item
+            else:
+                yield item
+    finally:
+        # And with it its processes, which an error that someone keeps would keep, too; and torch raises again at any
+        # time as long as it waits for a dead one.
+        del items
+    raise failure
 
 
 def process_ended(error: RuntimeError) -> EngineFailed | None:
@@ -248,8 +255,10 @@ def process_ended(error: RuntimeError) -> EngineFailed | None:
 
 def _start_worker(number: int) -> None:
     """One thread each, and who wants to end the run ends the process that trains: it needs the others until it is done,
-    and they end when it does."""
+    and it ends them. So they stand outside its terminal and its group; a signal meant for them alone still ends them.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform != "win32":
+        os.setsid()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
