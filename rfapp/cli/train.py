@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WEIGHTS",
         help="first weights: a model's name, a file, a run, or a trunk trained on ImageNet (default: chance)",
     )
-    add("--recipe", default="quick", metavar="NAME", help="how it is trained: quick or published (default: quick)")
+    add("--recipe", default="quick", metavar="NAME", help="how: quick, fine-tune or published (default: quick)")
     for name, kind, text in _RECIPE:
         add(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"of the recipe: {text}")
     add("--size", type=int, metavar="PX", help="of the recipe: side of the pictures that the network sees")

@@ -25,7 +25,7 @@ from rfapp.gui.texts import sentence_of
 from rfapp.models.config import ARCHITECTURES
 from rfapp.weights import known
 
-RECIPES = ("quick", "published")
+RECIPES = ("quick", "fine-tune", "published")
 
 
 class _PathChoice(QWidget):
