@@ -138,12 +138,74 @@ class DetectorSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingSettings:
+    """Faces over time."""
+
+    on: bool = _setting(
+        False,
+        mark("Follow faces"),
+        mark("Give each face a number that stays with it, and find it again after a moment."),
+        option="--track",
+    )
+    smooth: bool = _setting(
+        True,
+        mark("Steady boxes"),
+        mark("Followed faces: boxes and landmarks do not tremble; they follow a movement at once."),
+        option="--smooth",
+    )
+    gap: float = _setting(
+        1.0,
+        mark("Keep lost faces"),
+        mark("Followed faces: so long a face that is not found keeps its number, and stays hidden."),
+        minimum=0.1,
+        maximum=10.0,
+        step=0.1,
+        unit="s",
+        option="--track-gap",
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HidingSettings:
+    """How faces are made unrecognisable."""
+
+    how: str = _setting(
+        "off",
+        mark("Hide faces"),
+        mark("Make faces unrecognisable, in the window and in everything that is saved. A click on a face shows it."),
+        choices=("off", "blur", "pixelate", "fill"),
+        option="--hide",
+    )
+    shape: str = _setting(
+        "ellipse",
+        mark("Shape"),
+        mark("What is hidden: an ellipse, or a box."),
+        choices=("ellipse", "box"),
+        option="--hide-shape",
+        advanced=True,
+    )
+    margin: int = _setting(
+        25,
+        mark("Hidden margin"),
+        mark("How far it reaches beyond the face on each side, in parts of the face."),
+        minimum=0,
+        maximum=200,
+        step=5,
+        unit="%",
+        option="--hide-margin",
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ViewSettings:
     """What is drawn over the picture."""
 
     boxes: bool = _setting(True, mark("Boxes"), mark("Draw a box around each face."))
     landmarks: bool = _setting(True, mark("Landmarks"), mark("Draw eyes, nose and corners of the mouth."))
     scores: bool = _setting(True, mark("Scores"), mark("Write the score beside each box."))
+    numbers: bool = _setting(True, mark("Numbers"), mark("Write the number of each followed face beside its box."))
     mirror: bool = _setting(
         False, mark("Mirror"), mark("Show the picture as a mirror does. Results and files are not mirrored.")
     )
@@ -219,12 +281,28 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingSettings:
+    """What goes into a recording."""
+
+    content: str = _setting(
+        "annotated",
+        mark("Recording"),
+        mark("annotated: as the window shows it. clean: what the source delivers. hidden: without faces or drawing."),
+        choices=("annotated", "clean", "hidden"),
+        option="--record-content",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A snapshot of everything. The groups are the tables of the settings file."""
 
     detector: DetectorSettings = DetectorSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    hiding: HidingSettings = HidingSettings()
     view: ViewSettings = ViewSettings()
     source: SourceSettings = SourceSettings()
+    recording: RecordingSettings = RecordingSettings()
 
     def changed(self, **values: Any) -> Settings:
         """A snapshot with some settings changed, named as in ``changed(detector_score=0.5)``.
@@ -243,11 +321,14 @@ class Settings:
         return result
 
 
-_Group = DetectorSettings | ViewSettings | SourceSettings
+_Group = DetectorSettings | TrackingSettings | HidingSettings | ViewSettings | SourceSettings | RecordingSettings
 _GROUPS: dict[str, type[_Group]] = {
     "detector": DetectorSettings,
+    "tracking": TrackingSettings,
+    "hiding": HidingSettings,
     "view": ViewSettings,
     "source": SourceSettings,
+    "recording": RecordingSettings,
 }
 
 
@@ -376,8 +457,11 @@ def add_arguments(parser: argparse.ArgumentParser, groups: Iterable[str]) -> Non
             elif about.choices:
                 metavar = "{" + ",".join(map(str, about.choices)) + "}"
             else:
-                metavar = {"px": "PX", "s": "SECONDS", "/s": "N"}.get(about.unit, "NAME" if about.choices_from else "X")
-            shown = f"{text} (default: {setting.default}{' ' + about.unit if about.unit else ''})"
+                metavar = {"px": "PX", "s": "SECONDS", "/s": "N", "%": "PERCENT"}.get(
+                    about.unit, "NAME" if about.choices_from else "X"
+                )
+            unit = f" {about.unit}".rstrip().replace("%", "%%")
+            shown = f"{text} (default: {setting.default}{unit})"
             section.add_argument(about.option, dest=setting.name, metavar=metavar, default=None, help=shown)
 
 

@@ -94,7 +94,7 @@ def test_a_change_leaves_the_snapshot_alone():
 
 def parse(*words: str) -> Settings:
     parser = argparse.ArgumentParser()
-    settings.add_arguments(parser, ["detector", "view", "source"])
+    settings.add_arguments(parser, [field.name for field in dataclasses.fields(Settings)])
     return settings.from_arguments(parser.parse_args(words), Settings())
 
 

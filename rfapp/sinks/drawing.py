@@ -1,4 +1,4 @@
-"""Boxes, landmarks and scores painted into a picture."""
+"""Boxes, landmarks, scores and numbers painted into a picture."""
 
 from __future__ import annotations
 
@@ -23,11 +23,18 @@ _SHIFT = 4
 
 
 def draw(
-    image: ByteImage, faces: Detections, *, boxes: bool = True, landmarks: bool = True, scores: bool = True
+    image: ByteImage,
+    faces: Detections,
+    *,
+    boxes: bool = True,
+    landmarks: bool = True,
+    scores: bool = True,
+    numbers: bool = True,
 ) -> ByteImage:
     """A copy of *image* (uint8 BGR H×W×3) with *faces* painted in; lines and letters grow with the picture.
 
-    Overlapping faces are painted worst first, so that the best is whole.
+    *numbers*: those of the tracks, where there are any. Overlapping faces are painted worst first, so that the best
+    is whole.
     """
     result = image.copy()
     line = line_width(image.shape[1], image.shape[0])
@@ -39,11 +46,21 @@ def draw(
             _draw_box(result, box, line)
         if landmarks and faces.landmarks is not None:
             _draw_landmarks(result, faces.landmarks[row], box, line)
-    if scores:
-        for row in reversed(range(len(faces))):
-            if np.isfinite(faces.boxes[row]).all():
-                _draw_score(result, float(faces.scores[row]), faces.boxes[row], line)
+    for row in reversed(range(len(faces))):
+        text = label(faces, row, scores=scores, numbers=numbers)
+        if text and np.isfinite(faces.boxes[row]).all():
+            _draw_label(result, text, faces.boxes[row], line)
     return result
+
+
+def label(faces: Detections, row: int, *, scores: bool, numbers: bool) -> str:
+    """What stands beside a face: its number, its score, both or nothing."""
+    parts = []
+    if numbers and faces.tracks is not None:
+        parts.append(f"#{faces.tracks[row]}")
+    if scores:
+        parts.append(f"{faces.scores[row]:.2f}")
+    return " ".join(parts)
 
 
 def line_width(width: int, height: int) -> int:
@@ -72,8 +89,7 @@ def _draw_landmarks(image: ByteImage, points: npt.NDArray[Any], box: npt.NDArray
         cv2.circle(image, middle, _fixed(radius), colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_score(image: ByteImage, score: float, box: npt.NDArray[Any], line: int) -> None:
-    text = f"{score:.2f}"
+def _draw_label(image: ByteImage, text: str, box: npt.NDArray[Any], line: int) -> None:
     height, width = image.shape[:2]
     scale = max(0.38, 0.26 * line)
     weight = max(1, round(scale * 1.6))
@@ -82,7 +98,7 @@ def _draw_score(image: ByteImage, score: float, box: npt.NDArray[Any], line: int
     label_width, label_height = text_width + 2 * pad, text_height + 2 * pad
     left, top, right, bottom = (float(v) for v in _clipped(box, image))
     if label_width > width or label_height > height or right - left < text_width / 2:
-        return  # the number would hide the face
+        return  # it would hide the face
     x = round(min(max(left - line / 2, 0), width - label_width))
     y = round(top - line / 2 - label_height)
     if y < 0:  # no room above: below, or else in the box

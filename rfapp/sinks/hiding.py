@@ -1,0 +1,81 @@
+"""Faces made unrecognisable in a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rfapp.frames import ByteImage, FloatArray
+from rfapp.settings import HidingSettings
+
+#: So many blocks are left of a face's longer side. Recognition from blocks fails for people below about 16 of them
+#: (Bachmann, "Identification of spatially quantised tachistoscopic images of faces", 1991); programs that learned on
+#: blocks manage with fewer (McPherson et al., "Defeating Image Obfuscation with Deep Learning", 2016).
+_BLOCKS = 6
+#: What a filled face becomes (BGR).
+_FILL = (66, 60, 54)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hidden:
+    """What of a picture is not to be seen: ``boxes`` (float32 N×4 in pixels of the frame, without the margin), or
+    (None) all of it, because nobody knows yet where faces are."""
+
+    boxes: FloatArray | None
+    settings: HidingSettings
+
+    def over(self, image: npt.NDArray[np.uint8], scale: float = 1.0) -> None:
+        """Make it unrecognisable in *image* (uint8 H×W×C, changed in place), which is *scale* times the frame."""
+        height, width = image.shape[:2]
+        if self.boxes is None:
+            _obscure(image, (0, 0, width, height), max(width, height) / 4, self.settings.how, None)
+            return
+        for box in self.boxes * np.float32(scale):
+            if np.isfinite(box).all():
+                self._hide(image, box)
+
+    def applied(self, image: ByteImage) -> ByteImage:
+        """A copy of *image* without what is hidden."""
+        result = image.copy()
+        self.over(result)
+        return result
+
+    def _hide(self, image: npt.NDArray[np.uint8], box: FloatArray) -> None:
+        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * (1 + self.settings.margin / 50)
+        low = np.floor(middle - half)
+        high = np.ceil(middle + half)
+        left, top = (max(0, int(value)) for value in low)
+        right, bottom = (min(edge, int(value)) for value, edge in zip(high, image.shape[1::-1], strict=True))
+        if right <= left or bottom <= top:
+            return
+        mask = None
+        if self.settings.shape == "ellipse":
+            mask = np.zeros((bottom - top, right - left), np.uint8)
+            axes = max(1, round(float(half[0]))), max(1, round(float(half[1])))
+            centre = round(float(middle[0])) - left, round(float(middle[1])) - top
+            cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, cv2.FILLED)
+        _obscure(image, (left, top, right, bottom), float((box[2:] - box[:2]).max()), self.settings.how, mask)
+
+
+def _obscure(image: npt.NDArray[np.uint8], area: tuple[int, int, int, int], face: float, how: str, mask: Any) -> None:
+    """Hide *area* (x1, y1, x2, y2) of *image*, or of it what *mask* marks; *face*: the longer side of a face in it."""
+    left, top, right, bottom = area
+    part = image[top:bottom, left:right]
+    if how == "fill":
+        hidden = np.empty_like(part)
+        hidden[..., :3] = _FILL
+        hidden[..., 3:] = 255
+    else:
+        block = max(2.0, face / _BLOCKS)
+        size = max(1, round((right - left) / block)), max(1, round((bottom - top) / block))
+        few = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        between = cv2.INTER_NEAREST if how == "pixelate" else cv2.INTER_CUBIC
+        hidden = np.asarray(cv2.resize(few, part.shape[1::-1], interpolation=between), np.uint8)
+    if mask is None:
+        part[:] = hidden
+    else:
+        np.copyto(part, hidden, where=mask[..., None] > 0)
