@@ -32,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("jsonl", "csv"), help="the form of the results (default: jsonl; csv for a file named .csv)"
     )
     parser.add_argument("--output", metavar="FILE", type=Path, help="write the results to FILE (default: print them)")
-    parser.add_argument("--save-media", metavar="DIR", type=Path, help="write annotated pictures and videos into DIR")
+    parser.add_argument(
+        "--save-media",
+        metavar="DIR",
+        type=Path,
+        help="write annotated pictures and videos into DIR (with --hide: with hidden faces)",
+    )
     parser.add_argument("--force", action="store_true", help="replace results that are there already")
     parser.add_argument(
         "--resume",
@@ -40,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on where an earlier run with the same --output was interrupted; what failed is not tried again",
     )
     add_output_arguments(parser)
-    add_settings_arguments(parser)
+    add_settings_arguments(parser, ("detector", "tracking", "hiding"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -80,7 +85,7 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
         with FaceDetector.from_settings(settings.detector) as detector:
             for note in detector.notes:
                 report.say(note)
-            batch = Batch(waiting, detector, lines, media, on_frame=report.frame, on_end=report.end)
+            batch = Batch(waiting, detector, lines, media, settings, on_frame=report.frame, on_end=report.end)
             count = batch.count
             try:
                 batch.run()
@@ -89,7 +94,7 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
     if code == DONE and count.failed:
         code = FAILED
     seconds = time.monotonic() - began
-    report.close(count, seconds, interrupted=code == INTERRUPTED)
+    report.close(count, seconds, interrupted=code == INTERRUPTED, people=settings.tracking.on)
     if arguments.json:
         summary = {
             "inputs": count.inputs,
@@ -97,6 +102,7 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
             "faces": count.faces,
             "failed": count.failed,
             "seconds": round(seconds, 3),
+            **({"people": count.people} if settings.tracking.on else {}),
         }
         print(json.dumps(summary), flush=True)
     return code
@@ -168,7 +174,7 @@ class _Report(Protocol):
     def say(self, text: str) -> None: ...
     def frame(self, item: Input, info: SourceInfo | None, frame: Frame) -> None: ...
     def end(self, item: Input, error: RfappError | None) -> None: ...
-    def close(self, count: Count, seconds: float, *, interrupted: bool) -> None: ...
+    def close(self, count: Count, seconds: float, *, interrupted: bool, people: bool) -> None: ...
 
 
 @contextlib.contextmanager
@@ -182,11 +188,12 @@ def _report(quiet: bool, total: int) -> Iterator[_Report]:
         yield _Plain(total)
 
 
-def _sum(count: Count, seconds: float, interrupted: bool) -> str:
+def _sum(count: Count, seconds: float, interrupted: bool, people: bool) -> str:
     parts = [
         _number(count.inputs, "input"),
         _number(count.frames, "frame"),
         _number(count.faces, "face"),
+        *([f"{count.people} {'person' if count.people == 1 else 'people'}"] if people else []),
         f"{seconds:.1f} s",
     ]
     if count.failed:
@@ -211,7 +218,7 @@ class _Quiet:
         if error is not None:
             print(f"rfapp: {error}", file=sys.stderr, flush=True)
 
-    def close(self, count: Count, seconds: float, *, interrupted: bool) -> None:
+    def close(self, count: Count, seconds: float, *, interrupted: bool, people: bool) -> None:
         """Nothing."""
 
 
@@ -243,8 +250,8 @@ class _Plain(_Quiet):
         self._inputs += 1
         super().end(item, error)
 
-    def close(self, count: Count, seconds: float, *, interrupted: bool) -> None:
-        self.say(_sum(count, seconds, interrupted))
+    def close(self, count: Count, seconds: float, *, interrupted: bool, people: bool) -> None:
+        self.say(_sum(count, seconds, interrupted, people))
 
 
 class _Bar:
@@ -293,9 +300,9 @@ class _Bar:
         if error is not None:
             self.say(f"rfapp: {error}")
 
-    def close(self, count: Count, seconds: float, *, interrupted: bool) -> None:
+    def close(self, count: Count, seconds: float, *, interrupted: bool, people: bool) -> None:
         self._progress.stop()
-        self.say(_sum(count, seconds, interrupted))
+        self.say(_sum(count, seconds, interrupted, people))
 
 
 def _clock(seconds: float) -> str:

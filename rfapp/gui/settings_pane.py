@@ -24,7 +24,14 @@ from rfapp.gui.theme import Theme
 from rfapp.settings import Setting, Settings, all_settings
 from rfapp.text import mark
 
-GROUP_TITLES = {"detector": mark("Detection"), "view": mark("Picture"), "source": mark("Source")}
+GROUP_TITLES = {
+    "detector": mark("Detection"),
+    "tracking": mark("Followed faces"),
+    "hiding": mark("Privacy"),
+    "view": mark("Picture"),
+    "source": mark("Source"),
+    "recording": mark("Recording"),
+}
 CHOICE_TEXTS = {
     "auto": mark("automatic"),
     "cpu": mark("processor"),
@@ -33,6 +40,15 @@ CHOICE_TEXTS = {
     "openvino": "OpenVINO",
     "torch": "PyTorch",
     "original": mark("original"),
+    "off": mark("off"),
+    "blur": mark("blurred"),
+    "pixelate": mark("in blocks"),
+    "fill": mark("filled"),
+    "ellipse": mark("ellipse"),
+    "box": mark("box"),
+    "annotated": mark("as shown"),
+    "clean": mark("the bare picture"),
+    "hidden": mark("with hidden faces"),
     "system": mark("as the desktop"),
     "light": mark("light"),
     "dark": mark("dark"),

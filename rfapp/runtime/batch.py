@@ -7,12 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rfapp.errors import RfappError, SourceError, SourceUnreadable
-from rfapp.frames import ByteImage, Detections, Frame
+from rfapp.frames import Detections, Frame
+from rfapp.runtime.following import Follower, follows
+from rfapp.settings import Settings
+from rfapp.sinks.hiding import Hidden
 from rfapp.sinks.lines import LineSink
 from rfapp.sinks.pictures import PictureSink
 from rfapp.sinks.video import VideoSink
@@ -21,6 +24,7 @@ from rfapp.sources.inputs import Input
 from rfapp.sources.pictures import read_picture
 from rfapp.sources.video import Video
 from rfapp.text import mark
+from rfapp.tracking import Cover, Seen, counted
 
 #: So many decoded frames wait for the network, and so many results for the encoder.
 READ_AHEAD, WRITE_BEHIND = 3, 4
@@ -30,12 +34,14 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Count:
-    """What was done so far. ``failed``: inputs of which something could not be had."""
+    """What was done so far. ``failed``: inputs of which something could not be had. ``people``: counted in the videos
+    in which faces were followed."""
 
     inputs: int = 0
     frames: int = 0
     faces: int = 0
     failed: int = 0
+    people: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,11 @@ _Step = _Begin | Frame | _End
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """A frame with its faces, on its way into a picture or video."""
+    """A frame with its faces, and what of it is not to be seen, on its way into a picture or video."""
 
     frame: Frame
     faces: Detections
+    hidden: Hidden | None = None
 
 
 #: Told after every frame, and (with the error, or None) after every input.
@@ -74,16 +81,18 @@ OnEnd = Callable[[Input, RfappError | None], None]
 class Batch:
     """Detects in *inputs*, one after the other.
 
-    Results go to *lines*, annotated copies to the *media* path of each input's name. One thread reads ahead, the
-    caller's detects, and one draws and encodes. A file that fails is told through *on_end*, and the next one follows.
+    *detector* is a FaceDetector, or what can be called as one. Results go to *lines*, annotated copies to the *media*
+    path of each input's name; with hidden faces, if *settings* want that. One thread reads ahead, the caller's
+    detects, and one draws and encodes. A file that fails is told through *on_end*, and the next one follows.
     """
 
     def __init__(
         self,
         inputs: Sequence[Input],
-        detector: Callable[[ByteImage], Detections],
+        detector: Callable[..., Detections],
         lines: LineSink,
         media: Mapping[str, Path],
+        settings: Settings,
         *,
         on_frame: OnFrame = lambda item, info, frame: None,
         on_end: OnEnd = lambda item, error: None,
@@ -92,6 +101,10 @@ class Batch:
         self._detector = detector
         self._lines = lines
         self._media = media
+        self._settings = settings
+        self._seen: list[Seen] = []
+        self._follower = Follower(self._seen.append)
+        self._cover: Cover[_Drawn] = Cover()
         self._on_frame = on_frame
         self._on_end = on_end
         self._stop = threading.Event()
@@ -114,11 +127,14 @@ class Batch:
             self._stop.set()
             raise
         finally:
-            if writer is not None:
-                self._hand_over(None)
-                _join(writer)
-            self._stop.set()
-            _join(reader)
+            try:
+                self._cover_up(self._cover.finish())
+            finally:
+                if writer is not None:
+                    self._hand_over(None)
+                    _join(writer)
+                self._stop.set()
+                _join(reader)
         if self._write_error is not None:
             raise self._write_error
         return self.count
@@ -132,19 +148,54 @@ class Batch:
                 begin = step
                 self._hand_over(step)
             elif isinstance(step, Frame):
-                faces = self._detector(step.image)
+                # Each film has a generation of its own: its numbers begin with 1.
+                faces = self._detect(replace(step, generation=self.count.inputs), film=begin.info is not None)
                 self._lines.append(begin.item.name, step, faces)
                 self.count.frames += 1
                 self.count.faces += len(faces)
-                self._hand_over(_Drawn(step, faces))
                 self._on_frame(begin.item, begin.info, step)
             else:
-                if step.error is not None:
-                    self.count.failed += 1
-                    self._lines.fail(step.item.name, step.error.message)
-                self.count.inputs += 1
-                self._hand_over(step)
-                self._on_end(step.item, step.error)
+                self._end(step)
+
+    def _detect(self, frame: Frame, *, film: bool) -> Detections:
+        """The faces of *frame* for the results; the frame goes on to the writer."""
+        settings = self._settings
+        if not film or not follows(settings):
+            faces = self._detector(frame.image)
+            hidden = None if settings.hiding.how == "off" else Hidden(faces.boxes, settings.hiding)
+            self._hand_over(_Drawn(frame, faces, hidden))
+            return faces
+        followed = self._follower.find(lambda score: self._detector(frame.image, score=score), frame, settings)
+        faces = followed.faces
+        if settings.hiding.how == "off":
+            self._hand_over(_Drawn(frame, faces))
+        elif self._media:
+            size = frame.image.nbytes
+            waiting = _Drawn(frame, faces)
+            self._cover_up(self._cover.put(waiting, frame.time_s, faces, followed.missing, cut=followed.cut, size=size))
+        if not settings.tracking.on:  # they were followed for the sake of hiding only
+            faces = replace(faces[faces.scores >= settings.detector.score], tracks=None)
+        return faces
+
+    def _cover_up(self, covered: Iterator[tuple[_Drawn, Any]]) -> None:
+        for drawn, boxes in covered:
+            self._hand_over(replace(drawn, hidden=Hidden(boxes, self._settings.hiding)))
+
+    def _end(self, end: _End) -> None:
+        self._follower.finish()
+        self._cover_up(self._cover.finish())
+        name = end.item.name
+        if self._settings.tracking.on and not end.item.picture and (end.error is None or self._seen):
+            seen, people = sorted(self._seen, key=lambda one: one.track), counted(self._seen)
+            self._lines.summarise(name, people, [asdict(one) for one in seen])
+            self.count.people += people
+        self._seen.clear()
+        if end.error is not None:
+            self.count.failed += 1
+            self._lines.fail(name, end.error.message)
+        self.count.inputs += 1
+        self._hand_over(end)
+        self._on_end(end.item, end.error)
 
     def _taken(self) -> Iterator[_Step]:
         while True:
@@ -206,7 +257,7 @@ class Batch:
         with ExitStack() as stack:
             stack.enter_context(sink)
             while isinstance(step := _get(self._writes), _Drawn):
-                sink.append(step.frame, step.faces)
+                sink.append(step.frame, step.faces, step.hidden)
             if step is None:  # interrupted in the middle
                 if isinstance(sink, VideoSink):
                     sink.finish(whole=False)

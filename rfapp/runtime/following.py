@@ -43,7 +43,9 @@ class Follower:
     A film begins with another ``Frame.generation``, and when time goes backwards; its numbers begin with 1.
     """
 
-    def __init__(self, on_end: Callable[[Seen], None] = lambda seen: None, on_film: Callable[[], None] = lambda: None):
+    def __init__(
+        self, on_end: Callable[[Seen], None] = lambda seen: None, on_film: Callable[[], None] = lambda: None
+    ) -> None:
         self._on_end, self._on_film = on_end, on_film
         self._tracker: Tracker | None = None
         self._generation = -1

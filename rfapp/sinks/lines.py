@@ -8,7 +8,7 @@ import io
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
@@ -42,6 +42,10 @@ class LineSink(ABC):
         """The *faces* of one *frame* of *source*."""
 
     @abstractmethod
+    def summarise(self, source: str, people: int, tracks: Sequence[Mapping[str, float]]) -> None:
+        """The faces of *source* were followed; behind its last frame. *people*: so many were counted."""
+
+    @abstractmethod
     def fail(self, source: str, sentence: str) -> None:
         """*source* failed; behind the frames that could be had."""
 
@@ -67,7 +71,8 @@ class LineSink(ABC):
 
 
 class JsonLines(LineSink):
-    """A line of JSON per frame (``source, frame, time_s, width, height, faces``) and failure (``source, error``)."""
+    """A line of JSON per frame (``source, frame, time_s, width, height, faces``), per film in which faces were followed
+    (``source, people, tracks``), and per failure (``source, error``)."""
 
     def append(self, source: str, frame: Frame, faces: Detections) -> None:
         self._line(
@@ -80,6 +85,10 @@ class JsonLines(LineSink):
                 **faces.to_dict(),
             }
         )
+
+    def summarise(self, source: str, people: int, tracks: Sequence[Mapping[str, float]]) -> None:
+        rounded = [{key: round(value, 6) for key, value in track.items()} for track in tracks]
+        self._line({"source": source, "people": people, "tracks": rounded})
 
     def fail(self, source: str, sentence: str) -> None:
         self._line({"source": source, "error": sentence})
@@ -115,6 +124,9 @@ class Csv(LineSink):
         if rows:
             self._rows(rows)
 
+    def summarise(self, source: str, people: int, tracks: Sequence[Mapping[str, float]]) -> None:
+        """Nothing: the table has the number of every face in every frame."""
+
     def fail(self, source: str, sentence: str) -> None:
         """Nothing: a table of faces has no place for it."""
 
@@ -136,9 +148,9 @@ def cut_back(path: Path, form: str, one_line: Callable[[str], bool]) -> set[str]
     """Prepare the results in *path* for going on: cut off what may be incomplete, and return the sources that are done.
 
     Sources are written one after the other, so all but the last are complete. The last one is, too, when its last
-    line tells its error, or when it has just one in JSON Lines, as pictures have (*one_line* tells that of a source);
-    else its lines are cut off. A line that was not written to its end is cut off in any case. Raises OutputError for
-    a file that is none of ours.
+    line tells its error or sums it up, or when it has just one in JSON Lines, as pictures have (*one_line* tells that
+    of a source); else its lines are cut off. A line that was not written to its end is cut off in any case. Raises
+    OutputError for a file that is none of ours.
     """
     done: set[str] = set()
     last: str | None = None
@@ -186,7 +198,7 @@ def _records(
             source = values["source"]
         except (ValueError, KeyError, TypeError):
             raise _foreign(path, form) from None
-        yield at, at + len(line), source, "error" in values or one_line(source)
+        yield at, at + len(line), source, bool({"error", "tracks"}.intersection(values)) or one_line(source)
         at += len(line)
 
 

@@ -12,6 +12,7 @@ import cv2
 from rfapp.errors import OutputError
 from rfapp.frames import ByteImage, Detections, Frame
 from rfapp.sinks.drawing import draw
+from rfapp.sinks.hiding import Hidden
 from rfapp.text import mark
 
 #: What is written under which ending. Anything else becomes PNG.
@@ -73,14 +74,14 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
 
 
 class PictureSink:
-    """One annotated picture."""
+    """One annotated picture, or one with hidden faces."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def append(self, frame: Frame, faces: Detections) -> None:
-        """Draw *faces* into the picture and write it."""
-        write_picture(self._path, draw(frame.image, faces))
+    def append(self, frame: Frame, faces: Detections, hidden: Hidden | None = None) -> None:
+        """Write the picture with *faces* drawn in, or without what is *hidden*."""
+        write_picture(self._path, draw(frame.image, faces) if hidden is None else hidden.applied(frame.image))
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Annotated videos: H.264 in MP4, with the sound of the original."""
+"""Videos with drawn or hidden faces: H.264 in MP4, with the sound of the original."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from rfapp.errors import OutputError
 from rfapp.frames import ByteImage, Detections, Frame
 from rfapp.sinks.drawing import draw
+from rfapp.sinks.hiding import Hidden
 from rfapp.sinks.pictures import cannot_write
 from rfapp.sinks.sound import Sound
 from rfapp.text import mark
@@ -32,7 +33,7 @@ _SOUND_AHEAD_S = 0.5
 
 
 class VideoSink:
-    """An annotated copy of a video.
+    """A copy of a video with drawn or hidden faces.
 
     Frames keep their times (to 1/120000 s), whatever their rate. The size is that of the first frame; an odd width
     or height gets one more row or column, for H.264 wants even ones. *sound*: the file whose sound goes along.
@@ -52,13 +53,13 @@ class VideoSink:
         self._last = -1
         self._size = (0, 0)
 
-    def append(self, frame: Frame, faces: Detections) -> None:
-        """Draw *faces* into *frame* and encode it. Raises OutputError."""
+    def append(self, frame: Frame, faces: Detections, hidden: Hidden | None = None) -> None:
+        """Encode *frame* with *faces* drawn in, or without what is *hidden*. Raises OutputError."""
         try:
             if self._container is None:
                 self._begin(frame.width, frame.height)
             assert self._container is not None
-            encoded = self._encodable(draw(frame.image, faces))
+            encoded = self._encodable(draw(frame.image, faces) if hidden is None else hidden.applied(frame.image))
             encoded.pts = self._last = max(round(frame.time_s / TIME_BASE), self._last + 1)
             encoded.time_base = TIME_BASE
             self._container.mux(self._stream.encode(encoded))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,11 @@ class Seen:
     last_s: float
     seen_s: float
     frames: int
+
+
+def counted(faces: Iterable[Seen]) -> int:
+    """How many of *faces* count as people: those that were seen for half a second."""
+    return sum(seen.seen_s >= COUNTED_S for seen in faces)
 
 
 class Tracker:
