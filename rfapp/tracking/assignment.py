@@ -8,28 +8,28 @@ import numpy.typing as npt
 Costs = npt.NDArray[np.float64]
 
 
-def assign(costs: Costs) -> list[tuple[int, int]]:
-    """Pairs (row, column) of *costs* (rows × columns), each row and column at most once.
+def assign(costs: Costs, alone: float) -> list[tuple[int, int]]:
+    """Pairs (row, column) of *costs* (rows × columns), each row and column at most once, so that the sum is smallest.
 
-    What costs infinitely much is no pair; of the others as many are made as can be, so that their sum is smallest.
-    Rows and columns that share no pair are solved apart: in a picture most faces have one candidate only.
+    A row without a pair costs *alone*, which is thus the most that a pair may add; so two bad pairs are not made at
+    the expense of a good one. What costs infinitely much is no pair. Rows and columns that share no pair are solved
+    apart: in a picture most faces have one candidate only.
     """
-    allowed = np.isfinite(costs)
+    allowed = costs < alone
     choices, rivals = allowed.sum(axis=1), allowed.sum(axis=0)
-    alone = allowed & (choices[:, None] == 1) & (rivals == 1)
-    pairs = [(int(row), int(column)) for row, column in np.argwhere(alone)]
-    waiting = set(np.flatnonzero((choices > 0) & ~alone.any(axis=1)).tolist())
+    single = allowed & (choices[:, None] == 1) & (rivals == 1)
+    pairs = [(int(row), int(column)) for row, column in np.argwhere(single)]
+    waiting = set(np.flatnonzero((choices > 0) & ~single.any(axis=1)).tolist())
     while waiting:
         rows, columns = _together(allowed, waiting.pop())
         waiting.difference_update(rows)
         if len(rows) == 1:
             pairs.append((rows[0], columns[int(np.argmin(costs[rows[0], columns]))]))
             continue
-        block = costs[np.ix_(rows, columns)]
-        some = np.isfinite(block)
-        # So dear that no number of pairs outweighs one that is none.
-        block = np.where(some, block, (np.abs(block[some]).max() + 1) * 2 * len(rows))
-        pairs += [(rows[i], columns[j]) for i, j in _least(block) if allowed[rows[i], columns[j]]]
+        # As many columns more as there are rows: for a row that stays alone.
+        block = np.full((len(rows), len(columns) + len(rows)), alone)
+        block[:, : len(columns)] = np.minimum(costs[np.ix_(rows, columns)], alone)
+        pairs += [(rows[i], columns[j]) for i, j in _least(block) if j < len(columns) and allowed[rows[i], columns[j]]]
     return sorted(pairs)
 
 
@@ -46,13 +46,11 @@ def _together(allowed: npt.NDArray[np.bool_], row: int) -> tuple[list[int], list
 
 
 def _least(costs: Costs) -> list[tuple[int, int]]:
-    """All rows or all columns of *costs*, whichever are fewer, in pairs that cost least together.
+    """Every row of *costs*, which has no more rows than columns, in pairs that cost least together.
 
     Shortest augmenting paths with potentials (Jonker and Volgenant, "A shortest augmenting path algorithm for dense
     and sparse linear assignment problems", Computing 38, 1987), without its initial heuristics.
     """
-    if costs.shape[0] > costs.shape[1]:
-        return [(row, column) for column, row in _least(costs.T)]
     count, width = costs.shape
     of_row, of_column = np.zeros(count), np.zeros(width + 1)  # the potentials
     owner = np.full(width + 1, -1)  # the row of each column; the last column is where the paths begin

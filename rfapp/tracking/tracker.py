@@ -26,6 +26,8 @@ _GROWN, _GROWN_A_SECOND, _GROWN_MOST = 0.3, 0.5, 0.7
 _OVERLAP, _OVERLAP_FAINT = 0.1, 0.3
 #: Of two faces the one that was seen last is preferred, by so much overlap for each second.
 _PATIENCE = 0.2
+#: What it costs to leave a face without a box: as much as an overlap that is just too small.
+_ALONE = 1 - _OVERLAP
 #: Frames that are closer than this are one frame, seen twice.
 _SHORTEST_S = 1e-4
 
@@ -139,7 +141,8 @@ class Tracker:
         gap = (time_s - self._faces.last_s[rows])[:, None]
         grown = np.minimum(_GROWN + _GROWN_A_SECOND * gap, _GROWN_MOST)
         overlaps = _overlaps(self._faces.motion.place[rows], centred(found.boxes[candidates]), grown)
-        costs = np.where(overlaps > _OVERLAP, 1 - overlaps + _PATIENCE * gap, np.inf)
+        # Patience decides between faces; it does not keep one that was away for long from its own box.
+        costs = np.where(overlaps > _OVERLAP, np.minimum(1 - overlaps + _PATIENCE * gap, 0.999 * _ALONE), np.inf)
         return _pairs(rows, candidates, costs)
 
     def _matched_faint(self, found: Detections, candidates: Rows, rows: Rows) -> Rows:
@@ -261,7 +264,7 @@ def _points(faces: Detections) -> Numbers:
 
 
 def _pairs(rows: Rows, columns: Rows, costs: Numbers) -> Rows:
-    found = np.array(assign(costs), np.intp).reshape(-1, 2)
+    found = np.array(assign(costs, _ALONE), np.intp).reshape(-1, 2)
     return np.stack([rows[found[:, 0]], columns[found[:, 1]]], axis=1)
 
 
