@@ -3,6 +3,7 @@
 
     python3 dev.py run [ARGS…]     install what is missing into .venv, then start rfapp with ARGS
     python3 dev.py test [ARGS…]    install what is missing, then run every check that CI runs (ARGS go to pytest)
+    python3 dev.py package [live|full]…    build the installers of this system into dist/
 
 What was done is remembered in .venv, so that the second call starts at once; a step that failed is named, and the
 same command goes on from there. Everything said here goes to standard error: standard output belongs to rfapp.
@@ -438,9 +439,16 @@ def test(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
+def package(arguments: list[str]) -> int:
+    if not can_make_environment():
+        make_environment()  # says why it can't
+    return hand_over([sys.executable, os.path.join(ROOT, "packaging", "installers.py"), *arguments])
+
+
 def main(words: list[str]) -> int:
-    if words and words[0] in ("run", "test"):
-        return {"run": run, "test": test}[words[0]](words[1:])
+    commands = {"run": run, "test": test, "package": package}
+    if words and words[0] in commands:
+        return commands[words[0]](words[1:])
     say(__doc__.strip())
     return 0 if words in (["-h"], ["--help"]) else 2
 

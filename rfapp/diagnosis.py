@@ -48,12 +48,16 @@ PACKAGES = {
     "OpenCV": ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
     "PyAV": ("av",),
     "PySide6": ("PySide6-Essentials",),
+    "OpenVINO": ("openvino",),
     "torch": ("torch",),
     "safetensors": ("safetensors",),
     "cv2-enumerate-cameras": ("cv2-enumerate-cameras",),
     "platformdirs": ("platformdirs",),
     "rich": ("rich",),
 }
+
+#: What not everyone needs, and who does.
+OPTIONAL = {"torch": "Training and graphics cards need it."}
 
 #: What makes networks fast, as the kernel calls it.
 CPU_FEATURES = (
@@ -100,6 +104,8 @@ def examine(*, selftest: bool = False) -> Iterator[Finding]:
 
 def versions() -> Iterator[Finding]:
     """Python, rfapp, and the libraries that it stands on, without loading them."""
+    from rfapp import engines
+
     yield Finding("Versions", "rfapp", rfapp.__version__)
     yield Finding("Versions", "Python", f"{platform.python_version()} ({sys.executable})")
     for name, distributions in PACKAGES.items():
@@ -108,9 +114,9 @@ def versions() -> Iterator[Finding]:
             version if item == distributions[0] else f"{item} {version}" for item, version in found.items()
         )
         if not found:
-            yield Finding(
-                "Versions", name, "not installed", "problem", f"Install it with “pip install {distributions[0]}”."
-            )
+            need = OPTIONAL.get(name, "")
+            advice = f"{need} {engines.how_to_install(distributions[0]).format(engine=distributions[0])}".strip()
+            yield Finding("Versions", name, "not installed", "note" if need else "problem", advice)
         elif len(found) > 1:
             # They all write into one folder: whichever came last has overwritten parts of the other.
             extra = " ".join(item for item in found if item != distributions[0])

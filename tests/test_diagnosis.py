@@ -69,8 +69,15 @@ def test_two_opencv_packages_are_a_problem_with_the_way_out(monkeypatch):
     assert found["OpenCV"].level == "problem"
     assert "opencv-python-headless 4.9" in found["OpenCV"].value
     assert "pip uninstall opencv-python-headless" in found["OpenCV"].advice
-    assert found["torch"].level == "problem"
+    assert found["PyAV"].level == "problem"
+    assert "pip install av" in found["PyAV"].advice
+    assert found["torch"].level == "note", "the window and the command line run without it"
+    assert "Training" in found["torch"].advice
     assert "pip install torch" in found["torch"].advice
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    advice = {finding.name: finding.advice for finding in diagnosis.versions()}["torch"]
+    assert "pip" not in advice
+    assert "full edition" in advice
 
 
 def test_no_engine_is_a_problem(monkeypatch):

@@ -61,9 +61,18 @@ def resolve(engine: str = "auto", device: str = "auto") -> str:
     missing = "openvino" if engine == "auto" else engine
     raise EngineMissing(
         mark("The engine {engine} is not installed."),
-        mark("Install it with “pip install {engine}”."),
+        how_to_install(missing),
         engine=missing,
     )
+
+
+def how_to_install(library: str) -> str:
+    """The template of what to do about a *library* that is missing; an installed program has no pip."""
+    if not getattr(sys, "frozen", False):
+        return mark("Install it with “pip install {engine}”.")
+    if library == "torch":
+        return mark("Install the full edition, “rfapp”, in place of “rfapp-live”.")
+    return mark("Install rfapp again.")
 
 
 def _on_graphics(device: str) -> bool:
@@ -105,7 +114,7 @@ def _load(engine: str) -> Callable[[Model, str, str, int], Engine]:
     except (ImportError, OSError) as error:
         raise EngineMissing(
             mark("{engine} can't be loaded: {reason}."),
-            mark("Install it again with “pip install {engine}”."),
+            how_to_install(engine),
             engine=engine,
             reason=error,
         ) from error
