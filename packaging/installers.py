@@ -267,7 +267,7 @@ def depends(folder: Path) -> list[str]:
     needed, versions, own = set(OPENED), [(2, 17)], set()
     for file in folder.rglob("*"):
         own.add(file.name)
-        if file.is_symlink() or not file.is_file() or file.open("rb").read(4) != b"\x7fELF":
+        if file.is_symlink() or not file.is_file() or not _is_elf(file):
             continue
         facts = subprocess.run(["readelf", "-dV", str(file)], capture_output=True, text=True, check=True).stdout
         needed.update(re.findall(r"\(NEEDED\).*\[(.+?)\]", facts))
@@ -278,6 +278,11 @@ def depends(folder: Path) -> list[str]:
     packages = {PACKAGES[library] for library in foreign}
     named = {f"{one} | {dev.RENAMED[one]}" if one in dev.RENAMED else one for one in packages}
     return [f"libc6 (>= {'.'.join(map(str, max(versions)))})", *sorted(named)]
+
+
+def _is_elf(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
 
 
 # ------------------------------------------------------------------------------------------- Windows, macOS
