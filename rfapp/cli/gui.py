@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="with --screenshot: how long to wait from the first paint on (default: 5)",
     )
-    add_settings_arguments(parser, ("detector", "view", "source"))
+    add_settings_arguments(parser, ("detector", "tracking", "hiding", "view", "source", "recording"))
 
 
 def run(arguments: argparse.Namespace) -> int:

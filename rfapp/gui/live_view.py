@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -13,10 +13,12 @@ from rfapp.settings import ViewSettings
 
 
 class LiveView(QWidget):
-    """Shows the newest result. ``painted`` tells when one was painted for the first time."""
+    """Shows the newest result. ``painted`` tells when one was painted for the first time, ``face_clicked`` the number
+    of a face that was clicked on while faces can be (``set_clickable``)."""
 
     painted = Signal(object)
     double_clicked = Signal()
+    face_clicked = Signal(int)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -25,6 +27,7 @@ class LiveView(QWidget):
         self._result: LiveResult | None = None
         self._image: QImage | None = None
         self._new = False
+        self._clickable = False
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(160, 120)
@@ -44,6 +47,13 @@ class LiveView(QWidget):
         if view != self._view:
             self._view = view
             self.update()
+
+    def set_clickable(self, clickable: bool) -> None:
+        """Whether a click on a face means that face."""
+        self._clickable = clickable
+        self.setMouseTracking(clickable)
+        if not clickable:
+            self.unsetCursor()
 
     def show_result(self, result: LiveResult | None) -> None:
         """Show *result*, or nothing."""
@@ -80,12 +90,45 @@ class LiveView(QWidget):
             painter.restore()
         else:
             painter.drawImage(where.target, image)
-        if result.detections is not None:
-            paint_detections(painter, result.detections, where, self._view, dimmed=not result.fresh)
+        faces = result.detections
+        if faces is not None:
+            if result.hidden is not None:
+                faces = result.hidden.veiled(faces)
+            paint_detections(painter, faces, where, self._view, dimmed=not result.fresh)
         painter.end()
         if self._new:
             self._new = False
             self.painted.emit(result)
 
+    def face_at(self, point: QPointF) -> int | None:
+        """The number of the smallest face under *point* of the widget, if faces can be clicked on."""
+        where, result = self.placement(), self._result
+        faces = None if result is None else result.detections
+        if not self._clickable or where is None or faces is None or faces.tracks is None:
+            return None
+        x, y = where.pixel(point)
+        found = [
+            ((right - left) * (bottom - top), number)
+            for (left, top, right, bottom), number in zip(faces.boxes.tolist(), faces.tracks.tolist(), strict=True)
+            if left <= x <= right and top <= y <= bottom
+        ]
+        return min(found)[1] if found else None
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        number = self.face_at(event.position())
+        if number is not None and event.button() == Qt.MouseButton.LeftButton:
+            self.face_clicked.emit(number)
+        super().mousePressEvent(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._clickable:
+            over = self.face_at(event.position()) is not None
+            self.setCursor(Qt.CursorShape.PointingHandCursor if over else Qt.CursorShape.ArrowCursor)
+        super().mouseMoveEvent(event)
+
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        self.double_clicked.emit()
+        number = self.face_at(event.position())
+        if number is None:
+            self.double_clicked.emit()
+        else:
+            self.face_clicked.emit(number)  # two clicks in a hurry are still two clicks

@@ -1,14 +1,16 @@
-"""Paints boxes, landmarks and scores with a QPainter, sharp at every scale."""
+"""Paints boxes, landmarks, scores and numbers with a QPainter, sharp at every scale."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 
 from rfapp.frames import Detections
 from rfapp.settings import ViewSettings
+from rfapp.sinks.drawing import label
 
 # The colours are those of rfapp.sinks.drawing.
 #: Left eye, right eye, nose, left and right corner of the mouth, as seen in the picture.
@@ -37,6 +39,11 @@ class Placement:
             x = self.width - x
         return QPointF(self.target.left() + x * self.scale, self.target.top() + y * self.scale)
 
+    def pixel(self, point: QPointF) -> tuple[float, float]:
+        """A point of the widget, in pixels of the picture."""
+        x, y = (point.x() - self.target.left()) / self.scale, (point.y() - self.target.top()) / self.scale
+        return (self.width - x if self.mirrored else x), y
+
 
 def place(width: int, height: int, room: QRectF, mirrored: bool) -> Placement:
     """The largest upright rectangle in *room* with the picture's aspect."""
@@ -64,9 +71,9 @@ def paint_detections(
     if view.landmarks and faces.landmarks is not None:
         for points, box in zip(faces.landmarks.tolist(), boxes, strict=True):
             _paint_landmarks(painter, points, where, box, line)
-    if view.scores:
-        for score, box in zip(faces.scores.tolist(), boxes, strict=True):
-            _paint_score(painter, score, box, where.target)
+    for row, box in enumerate(boxes):
+        if text := label(faces, row, scores=view.scores, numbers=view.numbers):
+            _paint_label(painter, text, box, where.target)
     painter.restore()
 
 
@@ -93,18 +100,19 @@ def _paint_landmarks(painter: QPainter, points: list[list[float]], where: Placem
     radius = max(1.3, min(line * 1.9, box.width() / 14))
     painter.setPen(QPen(QColor(SHADOW_COLOUR), max(0.5, radius * 0.28)))
     for (x, y), colour in zip(points, LANDMARK_COLOURS, strict=True):
+        if isnan(x):  # of a hidden face
+            continue
         painter.setBrush(QColor(colour))
         painter.drawEllipse(where.point(x, y), radius, radius)
 
 
-def _paint_score(painter: QPainter, score: float, box: QRectF, edge: QRectF) -> None:
+def _paint_label(painter: QPainter, text: str, box: QRectF, edge: QRectF) -> None:
     if box.width() < 16:
-        return  # the number would hide the face
+        return  # it would hide the face
     font = QFont(painter.font())
     font.setPixelSize(round(min(13.0, max(9.0, box.width() * 0.2))))
     font.setWeight(QFont.Weight.DemiBold)
     painter.setFont(font)
-    text = f"{score:.2f}"
     metrics = QFontMetricsF(font)
     width, height = metrics.horizontalAdvance(text) + 8, metrics.height() + 2
     top = box.top() - height - 3

@@ -16,7 +16,7 @@ from rfapp.gui.report import write_report
 from rfapp.gui.texts import sentence_of
 from rfapp.runtime import LiveResult
 from rfapp.settings import Settings, ViewSettings
-from rfapp.sinks.drawing import draw
+from rfapp.sinks.drawing import draw_view
 from rfapp.sinks.pictures import write_picture
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Saver(QObject):
 
     def _write_snapshot(self, result: LiveResult, view: ViewSettings, folder: Path) -> None:
         faces = result.detections if result.fresh and result.detections is not None else Detections.empty()
-        image = draw(result.frame.image, faces, boxes=view.boxes, landmarks=view.landmarks, scores=view.scores)
+        image = draw_view(result.frame.image, faces, view, result.hidden)
         name = f"rfapp-{time.strftime('%Y%m%d-%H%M%S')}-{result.frame.index:06}.png"
         try:
             folder.mkdir(parents=True, exist_ok=True)

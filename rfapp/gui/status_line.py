@@ -34,6 +34,7 @@ class StatusLine(QWidget):
         row.addStretch(1)
         row.addWidget(self._faces)
         self._row = row
+        self._counts_people = False
         self.setMinimumWidth(0)
 
     def text(self) -> str:
@@ -76,6 +77,7 @@ class StatusLine(QWidget):
             self._delay.setText("")
         self._dropped.setText(self.tr("{count} dropped").format(count=statistics.dropped) if running else "")
         self._size.setText("" if result is None else f"{result.frame.width}×{result.frame.height}")
+        self._counts_people = pipeline.settings.tracking.on
         self._faces.setText(self._count(result))
         self.setAccessibleDescription(self.text())
         self._fit()
@@ -84,7 +86,11 @@ class StatusLine(QWidget):
         if result is None or result.detections is None:
             return ""
         count = len(result.detections)
-        return self.tr("1 face") if count == 1 else self.tr("{count} faces").format(count=count)
+        faces = self.tr("1 face") if count == 1 else self.tr("{count} faces").format(count=count)
+        if result.people is None or not self._counts_people:
+            return faces
+        people = self.tr("1 person so far") if result.people == 1 else self.tr("{count} people so far")
+        return f"{faces} · " + people.format(count=result.people)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._fit()

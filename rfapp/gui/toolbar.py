@@ -13,7 +13,7 @@ from rfapp.runtime import Ended, Idle, Opening, Paused, Running, State
 
 LIVE, TRAIN, MODELS = 0, 1, 2
 #: What all but the source picker takes of a toolbar with and without tabs, in pixels.
-ROOM_WITH_TABS, ROOM_WITHOUT = 530, 304
+ROOM_WITH_TABS, ROOM_WITHOUT = 566, 340
 
 
 class Toolbar(QWidget):
@@ -22,6 +22,7 @@ class Toolbar(QWidget):
     play_clicked = Signal()
     stop_clicked = Signal()
     snapshot_clicked = Signal()
+    hide_clicked = Signal()
     mirror_clicked = Signal()
     full_screen_clicked = Signal()
     pane_clicked = Signal(bool)
@@ -42,6 +43,8 @@ class Toolbar(QWidget):
         self.stop.clicked.connect(self.stop_clicked)
         self.snapshot = self._button("snapshot", self.tr("Save the picture with its faces (S)"))
         self.snapshot.clicked.connect(self.snapshot_clicked)
+        self.hide_faces = self._button("hide", self.tr("Hide the faces (H)"), checkable=True)
+        self.hide_faces.clicked.connect(self.hide_clicked)
         self.mirror = self._button("mirror", self.tr("Mirror the picture (M)"), checkable=True)
         self.mirror.clicked.connect(self.mirror_clicked)
         self.full_screen = self._button("fullscreen", self.tr("Full screen (F)"))
@@ -62,7 +65,7 @@ class Toolbar(QWidget):
         row.addWidget(self.snapshot)
         row.addStretch(1)
         row.addWidget(self._tabs)
-        for button in (self.mirror, self.full_screen, self.pane, self.menu):
+        for button in (self.hide_faces, self.mirror, self.full_screen, self.pane, self.menu):
             row.addWidget(button)
         theme.changed.connect(self._recolour)
         self._recolour()
@@ -112,7 +115,7 @@ class Toolbar(QWidget):
     def show_page(self, number: int) -> None:
         """Mark the page that is shown; what belongs to the picture rests while another one is."""
         self._pages.button(number).setChecked(True)
-        for button in (self.mirror, self.full_screen, self.pane):
+        for button in (self.hide_faces, self.mirror, self.full_screen, self.pane):
             button.setEnabled(number == LIVE)
 
     def fit(self, width: int, *, narrow: bool) -> None:
@@ -121,5 +124,6 @@ class Toolbar(QWidget):
         self.picker.set_room(width - (ROOM_WITHOUT if narrow else ROOM_WITH_TABS))
 
     def _recolour(self) -> None:
-        for button in (self.play, self.stop, self.snapshot, self.mirror, self.full_screen, self.pane, self.menu):
-            button.setIcon(self._theme.icon(button.property("icon_name")))
+        for button in self.findChildren(QToolButton):
+            if name := button.property("icon_name"):
+                button.setIcon(self._theme.icon(name))

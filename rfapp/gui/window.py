@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ from rfapp.gui.timeline import Timeline
 from rfapp.gui.toolbar import LIVE, MODELS, TRAIN, Toolbar
 from rfapp.places import log_dir
 from rfapp.runtime import Idle, LivePipeline, LiveResult, Opening, Paused, Running, State
-from rfapp.settings import Settings
+from rfapp.settings import Settings, ViewSettings
 from rfapp.sources import Camera, SourceInfo
 from rfapp.weights import known
 
@@ -93,10 +94,9 @@ class Window(QWidget):
         self._status_timer.start()
         self._save_later = QTimer(self, singleShot=True, interval=SAVE_AFTER_MS)
         self._save_later.timeout.connect(self._save_settings)
-        theme.want(self._settings.view.theme)
-        self.view.set_view(self._settings.view)
+        self._hide_how = "blur"
+        self._show_settings()
         self.pane.show_settings(self._settings)
-        self.toolbar.mirror.setChecked(self._settings.view.mirror)
         self._place_window()
         self._show_state(Idle())
         self.view.setFocus()
@@ -149,6 +149,7 @@ class Window(QWidget):
             (toolbar.play_clicked, self.play_or_pause),
             (toolbar.stop_clicked, self._pipeline.stop),
             (toolbar.snapshot_clicked, self.save_snapshot),
+            (toolbar.hide_clicked, self.toggle_hiding),
             (toolbar.mirror_clicked, self.toggle_mirror),
             (toolbar.full_screen_clicked, self.toggle_full_screen),
             (toolbar.pane_clicked, self.show_pane),
@@ -163,6 +164,7 @@ class Window(QWidget):
             (stage.cancel_wanted, self._pipeline.stop),
             (self.view.painted, self._painted),
             (self.view.double_clicked, self.toggle_full_screen),
+            (self.view.face_clicked, self.show_or_hide_face),
             (self.timeline.sought, self._pipeline.seek),
             (self.pane.changed, self._settings_changed),
             (self.models_page.chosen, self._use_model),
@@ -176,6 +178,8 @@ class Window(QWidget):
             ("F", self.toggle_full_screen),
             ("F11", self.toggle_full_screen),
             ("M", self.toggle_mirror),
+            ("H", self.toggle_hiding),
+            ("T", self.toggle_tracking),
             ("S", self.save_snapshot),
             ("Ctrl+,", lambda: self.show_pane(not self.pane.isVisible())),
             ("Ctrl+O", partial(self._choose, dialogs.ask_file)),
@@ -211,11 +215,35 @@ class Window(QWidget):
         """Save the shown picture at its own size, with what is painted over it, to the user's folder of pictures."""
         result = self.view.result
         if result is not None:
-            self._saver.snapshot(result, self._settings.view)
+            self._saver.snapshot(result, self._view_settings)
 
     def _report(self) -> None:
         if path := dialogs.ask_report_file(self):
             self._saver.report(Path(path))
+
+    def toggle_tracking(self) -> None:
+        """Follow the faces from frame to frame, or stop it."""
+        self._change(self._settings.changed(tracking_on=not self._settings.tracking.on))
+
+    def toggle_hiding(self) -> None:
+        """Hide the faces in the way that was last chosen, or show them."""
+        hidden = self._settings.hiding.how != "off"
+        self._change(self._settings.changed(hiding_how="off" if hidden else self._hide_how))
+
+    @Slot(int)
+    def show_or_hide_face(self, number: int) -> None:
+        """While faces are hidden: show the face with this *number*, or hide it again."""
+        self._pipeline.show_face(number, number not in self._pipeline.shown_faces)
+
+    def _show_or_hide_nth(self, place: int) -> None:
+        """The same for the face that stands at this *place* from the left, the first being 0."""
+        result = self.view.result
+        faces = None if result is None else result.detections
+        if self._settings.hiding.how == "off" or faces is None or faces.tracks is None or place >= len(faces):
+            return
+        sides = faces.boxes[:, 0] + faces.boxes[:, 2]
+        order = (-sides if self._settings.view.mirror else sides).argsort(kind="stable")
+        self.show_or_hide_face(int(faces.tracks[order[place]]))
 
     def toggle_mirror(self) -> None:
         self._change(self._settings.changed(view_mirror=not self._settings.view.mirror))
@@ -278,11 +306,26 @@ class Window(QWidget):
     @Slot(object)
     def _settings_changed(self, settings: Settings) -> None:
         self._settings = settings
-        self._theme.want(settings.view.theme)
-        self.view.set_view(settings.view)
-        self.toolbar.mirror.setChecked(settings.view.mirror)
+        self._show_settings()
         self._pipeline.apply(settings)
         self._save_later.start()
+
+    def _show_settings(self) -> None:
+        settings = self._settings
+        self._theme.want(settings.view.theme)
+        self.view.set_view(self._view_settings)
+        hidden = settings.hiding.how != "off"
+        self.view.set_clickable(hidden)
+        if hidden:
+            self._hide_how = settings.hiding.how
+        self.toolbar.hide_faces.setChecked(hidden)
+        self.toolbar.mirror.setChecked(settings.view.mirror)
+
+    @property
+    def _view_settings(self) -> ViewSettings:
+        """What is drawn: numbers only while faces are followed for their own sake."""
+        view = self._settings.view
+        return replace(view, numbers=view.numbers and self._settings.tracking.on)
 
     def _save_settings(self) -> None:
         if self._remember:
@@ -399,6 +442,8 @@ class Window(QWidget):
             self.play_or_pause()
         elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right):
             self._step(1 if key == Qt.Key.Key_Right else -1)
+        elif Qt.Key.Key_1 <= key <= Qt.Key.Key_9:
+            self._show_or_hide_nth(key - Qt.Key.Key_1)
         elif key == Qt.Key.Key_Escape and self.isFullScreen():
             self.toggle_full_screen()
         elif key == Qt.Key.Key_Escape and self.width() < NARROW and self.pane.isVisible():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from rfapp.frames import Detections, FloatArray, Frame
 from rfapp.settings import Settings
@@ -58,10 +59,10 @@ class Follower:
         tracker = self._tracker
         return None if tracker is None else tracker.people
 
-    def find(self, find: Find, frame: Frame, settings: Settings) -> Followed:
-        """The faces of *frame*, numbered as *settings* want it."""
+    def find(self, find: Find, frame: Frame, settings: Settings, *, still: bool = False) -> Followed:
+        """The faces of *frame*, numbered as *settings* want it; not in a picture that stands for itself (*still*)."""
         score = settings.detector.score
-        if not follows(settings):
+        if still or not follows(settings):
             self.finish()
             return Followed(find(score), Detections.empty(landmarks=False))
         found = find(faint(score))
@@ -111,19 +112,20 @@ class _Guess:
         passed = min(max(time_s - self.time_s, 0.0), _GUESS_S)
         boxes = self.now.boxes + (self.later.boxes - self.now.boxes) * (passed / _GUESS_S)
         grown = (boxes[:, 2:] - boxes[:, :2]) * (_GROWS * passed / 2)
-        return without(np.concatenate([boxes[:, :2] - grown, boxes[:, 2:] + grown], axis=1), self.now, shown)
+        return np.concatenate([boxes[:, :2] - grown, boxes[:, 2:] + grown], axis=1)[_not_in(self.now, shown)]
 
 
 def hidden_in(followed: Followed, settings: Settings, shown: frozenset[int] = frozenset()) -> Hidden | None:
     """What to hide in the very frame in which faces were *followed*; None while nothing is hidden."""
     if settings.hiding.how == "off":
         return None
-    boxes = [without(faces.boxes, faces, shown) for faces in (followed.faces, followed.missing)]
-    return Hidden(np.concatenate(boxes), settings.hiding)
+    rows, missing = (_not_in(faces, shown) for faces in (followed.faces, followed.missing))
+    boxes = np.concatenate([followed.faces.boxes[rows], followed.missing.boxes[missing]])
+    return Hidden(boxes, settings.hiding, rows)
 
 
-def without(boxes: FloatArray, faces: Detections, shown: frozenset[int]) -> FloatArray:
-    """*boxes* of *faces* but those whose number is in *shown*."""
-    if not shown or faces.tracks is None:
-        return boxes
-    return boxes[~np.isin(faces.tracks, list(shown))]
+def _not_in(faces: Detections, shown: frozenset[int]) -> npt.NDArray[np.bool_]:
+    """Which of *faces* have no number in *shown*."""
+    if faces.tracks is None:
+        return np.ones(len(faces), np.bool_)
+    return ~np.isin(faces.tracks, list(shown))

@@ -18,6 +18,7 @@ from rfapp.detector import FaceDetector
 from rfapp.errors import CameraFailed, EngineFailed, RfappError
 from rfapp.frames import Detections, Frame
 from rfapp.runtime.capture import Capture, CaptureEvents
+from rfapp.runtime.following import Follower, hidden_in
 from rfapp.runtime.loader import DetectorLoader, MakeDetector, same_network
 from rfapp.runtime.mailbox import Mailbox
 from rfapp.runtime.screen import screen_picture
@@ -85,6 +86,8 @@ class LivePipeline:
         self._detecting_since: float | None = None
         self._last_detection: tuple[Frame, Detections] | None = None
         self._last_detect_s = 0.0
+        self._follower = Follower(on_film=self._show_nobody)
+        self._shown: frozenset[int] = frozenset()
         self._asleep = False
         self._closing = threading.Event()
         self._threads = [
@@ -127,6 +130,11 @@ class LivePipeline:
     def detector(self) -> DetectorTitle | None:
         """What finds the faces just now; None before the first model is ready."""
         return self._title
+
+    @property
+    def shown_faces(self) -> frozenset[int]:
+        """The numbers of the faces that are not hidden while others are."""
+        return self._shown
 
     # ------------------------------------------------------------------------------ commands
 
@@ -187,8 +195,21 @@ class LivePipeline:
                 self._want_detector()
                 if capture.info is not None and capture.info.live and _reopens(before.source, settings.source):
                     self.open(self._source or "")
-            if before.detector != settings.detector:
+            if (before.detector, before.tracking, before.hiding) != (
+                settings.detector,
+                settings.tracking,
+                settings.hiding,
+            ):
                 self._detect_again()
+
+    def show_face(self, track: int, shown: bool) -> None:
+        """Do not hide the face with the number *track*, or hide it again. A new film forgets it."""
+        with self._lock:
+            self._shown = self._shown | {track} if shown else self._shown - {track}
+            self._detect_again()
+
+    def _show_nobody(self) -> None:
+        self._shown = frozenset()
 
     def sleep(self, asleep: bool) -> None:
         """While nobody looks, frames go by without being detected or told; a file plays on."""
@@ -282,13 +303,16 @@ class LivePipeline:
     def _unfinished(self, frame: Frame) -> LiveResult:
         """*frame* with the faces of an earlier one, for while its own are not found yet."""
         last = self._last_detection
+        hidden = self._follower.hidden_at(frame, self._settings, self._shown)
         return LiveResult(
             frame=frame,
-            picture=screen_picture(frame.image),
+            picture=screen_picture(frame.image, hidden),
             detections=None if last is None else last[1],
             fresh=False,
             age_s=0.0 if last is None else max(0.0, frame.captured_at - last[0].captured_at),
             detector=self._title,
+            hidden=hidden,
+            people=self._follower.people,
         )
 
     def _capture_state(self, capture: Capture, state: State) -> None:
@@ -384,15 +408,20 @@ class LivePipeline:
                 self._engine_failed(EngineFailed(mark("Detection failed: {error}"), error=error))
 
     def _detect_one(self, detector: FaceDetector, frame: Frame) -> None:
-        settings = self._settings.detector
+        settings = self._settings
+        network = settings.detector
         repeated = frame is self._repeat
         started = time.perf_counter()
         self._detecting_since = started
-        detections = detector(
-            frame.image, score=settings.score, nms=settings.nms, size=settings.size, min_face=settings.min_face
-        )
+
+        def find(score: float) -> Detections:
+            return detector(frame.image, score=score, nms=network.nms, size=network.size, min_face=network.min_face)
+
+        followed = self._follower.find(find, frame, settings, still=self._stills)
+        detections = followed.faces
         seconds = time.perf_counter() - started
-        picture = screen_picture(frame.image)
+        hidden = hidden_in(followed, settings, self._shown)
+        picture = screen_picture(frame.image, hidden)
         with self._lock:
             self._detecting_since = None
             self._last_detect_s = seconds
@@ -407,8 +436,23 @@ class LivePipeline:
             self._tell_result(self._unfinished(newest))
             return
         self._tell_result(
-            LiveResult(frame, picture, detections, True, 0.0, seconds, repeated=repeated, detector=self._title)
+            LiveResult(
+                frame,
+                picture,
+                detections,
+                fresh=True,
+                detect_s=seconds,
+                repeated=repeated,
+                detector=self._title,
+                hidden=hidden,
+                people=followed.people,
+            )
         )
+
+    @property
+    def _stills(self) -> bool:
+        info = None if self._capture is None else self._capture.info
+        return info is not None and info.stills
 
     def _take_new_detector(self) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rfapp.errors import RfappError
 from rfapp.frames import Detections, Frame
+from rfapp.sinks.hiding import Hidden
 from rfapp.sources import SourceInfo
 
 
@@ -68,6 +69,8 @@ class LiveResult:
     ``picture`` is uint8 BGRA, ready for the screen; it is smaller than ``frame.image`` where that is larger than any
     screen needs. ``fresh``: ``detections`` were found in this very frame; otherwise they come from an earlier one and
     ``age_s`` is the time between the two. ``repeated``: the frame was detected again because a setting changed.
+    ``hidden``: what can't be seen in ``picture`` and must be hidden in whatever else is made of the frame. ``people``:
+    so many faces were followed for half a second or more; None while faces are not followed.
     """
 
     frame: Frame
@@ -78,3 +81,5 @@ class LiveResult:
     detect_s: float = 0.0
     repeated: bool = False
     detector: DetectorTitle | None = None
+    hidden: Hidden | None = None
+    people: int | None = None

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rfapp.frames import ByteImage, Detections
+from rfapp.settings import ViewSettings
+from rfapp.sinks.hiding import Hidden
 
 # BGR; the window paints with the same colours.
 BOX = (197, 224, 59)
@@ -51,6 +53,13 @@ def draw(
         if text and np.isfinite(faces.boxes[row]).all():
             _draw_label(result, text, faces.boxes[row], line)
     return result
+
+
+def draw_view(image: ByteImage, faces: Detections, view: ViewSettings, hidden: Hidden | None) -> ByteImage:
+    """A copy of *image* as the window shows it: without what is *hidden*, with what *view* wants drawn."""
+    if hidden is not None:
+        image, faces = hidden.applied(image), hidden.veiled(faces)
+    return draw(image, faces, boxes=view.boxes, landmarks=view.landmarks, scores=view.scores, numbers=view.numbers)
 
 
 def label(faces: Detections, row: int, *, scores: bool, numbers: bool) -> str:
