@@ -33,7 +33,7 @@ from rfapp.sinks.hiding import Hidden
 from rfapp.sources.video import Video
 from rfapp.tracking.cuts import CutFinder
 
-SCORE, FAINT = 0.6, 0.2
+SCORE, FAINT = 0.6, 0.35
 AROUND_S = 0.4
 OVERLAP = 0.4
 CHANGED = 0.5

@@ -93,11 +93,13 @@ class Cover(Generic[T]):
         return np.concatenate([box[:2] - grown, box[2:] + grown])
 
     def _traced(self, number: int, first_s: float, now_s: float, box: FloatArray) -> FloatArray:
-        """The box of a face as it was before it was found at *first_s*, if it moved as it did afterwards."""
+        """Where a face may have been before it was found in *box* at *first_s*: from there to where it was if it moved
+        as it did afterwards."""
         following = [other for other in self._held if number in other.boxes and other.time_s > first_s]
         if not following:
             return box
         last = following[-1]
         speed = (last.boxes[number] - box) / (last.time_s - first_s)
         middle = (speed[:2] + speed[2:]) / 2 * (now_s - first_s)
-        return np.asarray(box + np.concatenate([middle, middle]), np.float32)
+        moved = box + np.concatenate([middle, middle])
+        return np.concatenate([np.minimum(box[:2], moved[:2]), np.maximum(box[2:], moved[2:])]).astype(np.float32)

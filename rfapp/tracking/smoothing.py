@@ -52,6 +52,11 @@ class Smoothing:
         self.points[rows] = self._raw[rows] = points
         self._speed[rows] = 0.0
 
+    def last_boxes(self) -> Numbers:
+        """N×4 (x1, y1, x2, y2): where the faces were found last, as they were found."""
+        half = self._raw[:, 1] / 2
+        return np.concatenate([self._raw[:, 0] - half, self._raw[:, 0] + half], axis=1)
+
     def picked(self, rows: npt.NDArray[np.bool_]) -> Self:
         """Only these."""
         self.points, self._raw, self._speed = self.points[rows], self._raw[rows], self._speed[rows]

@@ -116,12 +116,17 @@ class Tracker:
         return self._numbered(found, rows, np.concatenate([indices, new]))
 
     def missing(self) -> Detections:
-        """The faces that keep their number although they were not found in the last frame: where they should be, with
-        the score they had when they were found."""
-        return self._expected(self._faces.last_s < (self._last_s or 0.0) - _SHORTEST_S)
+        """The faces that keep their number although they were not found in the last frame, with the score they had when
+        they were found, in no order. Their boxes reach from where they were found to where they should be."""
+        rows = self._faces.last_s < (self._last_s or 0.0) - _SHORTEST_S
+        faces = self._expected(rows)
+        last = self._faces.smoothing.last_boxes()[rows]
+        hull = np.minimum(faces.boxes[:, :2], last[:, :2]), np.maximum(faces.boxes[:, 2:], last[:, 2:])
+        boxes = np.concatenate(hull, axis=1).astype(np.float32)
+        return Detections(boxes, faces.scores, None, faces.tracks)
 
     def expected(self, seconds: float) -> Detections:
-        """All faces that keep their number, where they should be *seconds* after the last frame."""
+        """All faces that keep their number, where they should be *seconds* after the last frame, in no order."""
         return self._expected(np.ones(len(self._faces), np.bool_), seconds)
 
     def finish(self) -> None:
@@ -170,9 +175,7 @@ class Tracker:
 
     def _expected(self, rows: npt.NDArray[np.bool_], seconds: float = 0.0) -> Detections:
         faces = self._faces
-        boxes = faces.motion.boxes(seconds)[rows]
-        order = np.argsort(-faces.scores[rows], kind="stable")
-        return Detections(boxes[order], faces.scores[rows][order], None, faces.numbers[rows][order])
+        return Detections(faces.motion.boxes(seconds)[rows], faces.scores[rows], None, faces.numbers[rows])
 
     def _keep(self, rows: npt.NDArray[np.bool_]) -> None:
         if rows.all():

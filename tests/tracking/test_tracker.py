@@ -63,7 +63,9 @@ def test_while_it_is_not_found_it_is_missing_where_it_should_be():
         assert not len(tracker.update(found([]), index / RATE))
         missing = tracker.missing()
         assert missing.tracks.tolist() == [1]
-        assert missing.boxes[0].mean() == pytest.approx((100 + 6 * index + 100) / 2, abs=8)
+        left, _, right, _ = missing.boxes[0].tolist()
+        assert left == pytest.approx(face(154)[0])  # from where it was found
+        assert right == pytest.approx(face(100 + 6 * index)[2], abs=12)  # to where it should be
     tracker.update(found([face(190)]), 15 / RATE)
     assert not len(tracker.missing())
 
