@@ -20,6 +20,8 @@ from rfapp.weights.manifest import Model
 
 #: How far an exported file may be off: pixels (or the like part of a delta), and score.
 _TOLERANCE_PX, _TOLERANCE_DELTA, _TOLERANCE_SCORE = 0.1, 1e-3, 1e-3
+#: The score of what a network's own filter dropped is below this, and of so many priors two runs may differ there.
+_DROPPED, _TORN = 1e-30, 1e-4
 
 
 def export(
@@ -78,17 +80,18 @@ def _compared(model: Model, file: Path, pictures: Sequence[ByteImage], *, decode
         told = {output.get_any_name(): np.array(value) for output, value in compiled(tensor).items()}
         ours = engine.candidates([picture], 0.0)[0]
         order = np.argsort(ours.priors)
-        boxes, landmarks = ours.boxes[order], ours.landmarks
-        assert landmarks is not None
-        landmarks = landmarks[order]
+        boxes = ours.boxes[order]
+        landmarks = None if ours.landmarks is None else ours.landmarks[order]
         if decode:
             boxes, landmarks = _in_pixels(boxes, landmarks, picture, model)
         limit = _TOLERANCE_PX if decode else _TOLERANCE_DELTA
+        scores, known = told["scores"][0], ours.scores[order]
         differences = [
-            (_off(told["scores"][0], ours.scores[order]), _TOLERANCE_SCORE),
+            (_off(scores, _on_one_side(scores, known)), _TOLERANCE_SCORE),
             (_off(told["boxes"][0], boxes), limit),
-            (_off(told["landmarks"][0], landmarks), limit),
         ]
+        if landmarks is not None:
+            differences.append((_off(told["landmarks"][0], landmarks), limit))
         if any(not off <= most for off, most in differences):  # NaN is wrong, too
             raise EngineFailed(
                 mark("The exported file gives other results than the model: it is off by {off:.3g}."),
@@ -104,13 +107,26 @@ def _off(told: FloatArray, ours: FloatArray) -> float:
     return float(np.abs(told - ours).max()) if told.shape == ours.shape else float("inf")
 
 
+def _on_one_side(told: FloatArray, ours: FloatArray) -> FloatArray:
+    """*ours*, but for the few priors that stand on the very threshold of AInnoFace's filter, which a last digit lets
+    through here and drops there."""
+    if told.shape != ours.shape:
+        return ours
+    torn = (told < _DROPPED) != (ours < _DROPPED)
+    if torn.mean() > _TORN:
+        return ours
+    return np.where(torn, told, ours)
+
+
 def _in_pixels(
-    boxes: FloatArray, landmarks: FloatArray, picture: ByteImage, model: Model
-) -> tuple[FloatArray, FloatArray]:
+    boxes: FloatArray, landmarks: FloatArray | None, picture: ByteImage, model: Model
+) -> tuple[FloatArray, FloatArray | None]:
     height, width = picture.shape[:2]
     priors, scale = priors_for(height, width, model.config), np.array([width, height], np.float32)
     corners: FloatArray = decode_boxes(boxes, priors, model.config.variance) * np.tile(scale, 2)
     if model.config.inclusive:
         corners += np.array([0.5, 0.5, -0.5, -0.5], np.float32)
+    if landmarks is None:
+        return corners, None
     points = decode_landmarks(landmarks, priors, model.config.variance) * scale
     return corners, points.reshape(-1, 10)

@@ -19,6 +19,8 @@ GRAPH_VERSION = 3
 #: Layers kept in float32 when the others run in half precision, by the beginning of their names: the coarse level with
 #: its head, where a rounding is a step of pixels for faces of hundreds …
 _PRECISE = ("fpn.output3", "ssh3", "head32")
+#: … in AInnoFace the levels of strides 32, 64 and 128 …
+_PRECISE_TWO_STEP = ("coarse",)
 #: … and the first two stages of a MobileNet trunk, whose thin layers lose up to 14 px on a blurred face in bfloat16:
 #: where a picture is smooth, all roundings of a channel go the same way and add up. Measured on the test pictures
 #: against float32, with the time of the network at 640×480 on one core: nothing kept 13.9 px (4.9 ms), stage 1 alone
@@ -32,8 +34,8 @@ def build(core: ov.Core, content: bytes, config: ModelConfig, size: tuple[int, i
 
     Input: uint8 BGR (1, H, W, 3); *size* is (H, W), or None to leave both to each run. Outputs, cells running by
     level, row and column: float32 (1, cells, A) face logits, which lie side by side so that the score filter is one
-    comparison, and float32 (1, cells, A·15) rows as :func:`rfapp.engines.rows.rows_of` takes them. *half*: the model
-    is going to be compiled for half precision; layers that would not bear it are marked.
+    comparison, and float32 (1, cells, A·15, or A·5 without landmarks) rows as :func:`rfapp.engines.rows.rows_of` takes
+    them. *half*: the model is going to be compiled for half precision; layers that would not bear it are marked.
     """
     network = core.read_model(content, ov.Tensor(ov.Type.u8, ov.Shape([0])))
     (pictures,) = network.get_parameters()
@@ -44,13 +46,19 @@ def build(core: ov.Core, content: bytes, config: ModelConfig, size: tuple[int, i
     cells = []
     for result in network.get_results():
         rows = ops.transpose(result.input_value(0), np.array([0, 2, 3, 1]))
-        cells.append(ops.reshape(rows, np.array([0, -1, anchors * 15]), special_zero=True))
+        cells.append(ops.reshape(rows, np.array([0, -1, anchors * config.numbers_per_prior]), special_zero=True))
     table = ops.concat(cells, axis=1)
     logits = ops.slice(table, np.array([0]), np.array([anchors]), np.array([1]), np.array([2]))
     model = ov.Model([ops.result(logits), ops.result(table)], [images], config.architecture)
     if not half:
         return model
-    return _marked(core, model, _PRECISE_THIN if config.backbone.startswith("mobilenet") else _PRECISE)
+    return _marked(core, model, _precise(config))
+
+
+def _precise(config: ModelConfig) -> tuple[str, ...]:
+    if config.family == "AInnoFace":
+        return _PRECISE_TWO_STEP
+    return _PRECISE_THIN if config.backbone.startswith("mobilenet") else _PRECISE
 
 
 def _normalised(images: ov.Node, config: ModelConfig, width: int) -> ov.Node:

@@ -16,7 +16,7 @@ from torch import Tensor
 from rfapp.engines import machine
 from rfapp.engines.base import Candidates, Engine
 from rfapp.engines.rows import candidates_of, logit, rows_of
-from rfapp.engines.torch_network import InferenceNetwork, use_onednn
+from rfapp.engines.torch_network import ReadyNetwork, ready, use_onednn
 from rfapp.errors import DeviceMissing, EngineFailed
 from rfapp.frames import ByteImage, FloatArray
 from rfapp.text import mark
@@ -131,7 +131,7 @@ def _choose_precision(asked: str, device: torch.device) -> tuple[str, list[str]]
 
 
 class TorchEngine(Engine):
-    """A :class:`RetinaFace` on one device.
+    """A network on one device.
 
     On the CPU rows are filtered in numpy straight from torch's memory. On graphics cards the frame goes over as
     uint8, everything else happens there, and one small table comes back with one synchronisation.
@@ -150,11 +150,11 @@ class TorchEngine(Engine):
         self.threads = threads or machine.threads_for(self.name, model, self.precision)
         self.device_title = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else chosen.type.upper()
         self.batch = 1 if chosen.type == "cpu" else 8
-        network = InferenceNetwork(checkpoints.build(model), self._dtype)
+        network = ready(checkpoints.build(model), self._dtype)
         if chosen.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             use_onednn(network)
         with self._failures():
-            self._network: InferenceNetwork | None = network.eval().to(chosen)
+            self._network: ReadyNetwork | None = network.eval().to(chosen)
         self._graphs: OrderedDict[tuple[int, ...], _CudaGraph] = OrderedDict()
 
     def candidates(self, images: Sequence[ByteImage], score: float) -> list[Candidates]:
@@ -195,7 +195,7 @@ class TorchEngine(Engine):
 
     # ------------------------------------------------------------------------------------------------------ CPU
 
-    def _on_cpu(self, network: InferenceNetwork, images: Sequence[ByteImage], score: float) -> list[Candidates]:
+    def _on_cpu(self, network: ReadyNetwork, images: Sequence[ByteImage], score: float) -> list[Candidates]:
         levels = [level.numpy() for level in network(_stacked(images))]
         anchors = network.anchors
         # score > s is logit > log(s / (1 − s)): the exponential is only taken of the rows that stay.
@@ -213,7 +213,7 @@ class TorchEngine(Engine):
 
     # ------------------------------------------------------------------------------------------- graphics cards
 
-    def _on_card(self, network: InferenceNetwork, images: Sequence[ByteImage], score: float) -> list[Candidates]:
+    def _on_card(self, network: ReadyNetwork, images: Sequence[ByteImage], score: float) -> list[Candidates]:
         frames = _stacked(images)
         if self._device.type == "cuda":
             table = self._graph(network, tuple(frames.shape))(frames)
@@ -230,10 +230,10 @@ class TorchEngine(Engine):
         for rows in best:
             kept = rows[rows[:, 0] > limit]
             # The index travels as float32, which is exact up to 16.7 million priors.
-            results.append(candidates_of(kept[:, :15], kept[:, 15].astype(np.int64)))
+            results.append(candidates_of(kept[:, :-1], kept[:, -1].astype(np.int64)))
         return results
 
-    def _graph(self, network: InferenceNetwork, shape: tuple[int, ...]) -> _CudaGraph:
+    def _graph(self, network: ReadyNetwork, shape: tuple[int, ...]) -> _CudaGraph:
         graph = self._graphs.pop(shape, None)
         if graph is None:
             if len(self._graphs) >= _GRAPHS:
@@ -266,7 +266,7 @@ class TorchEngine(Engine):
 class _CudaGraph:
     """The whole way from frame to table of best rows, recorded once for one shape and replayed without Python."""
 
-    def __init__(self, network: InferenceNetwork, shape: tuple[int, ...], device: torch.device) -> None:
+    def __init__(self, network: ReadyNetwork, shape: tuple[int, ...], device: torch.device) -> None:
         self._host = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         self._frames = torch.zeros(shape, dtype=torch.uint8, device=device)
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -280,7 +280,7 @@ class _CudaGraph:
             self._result = self._run(network)
         self._table = torch.empty(result.shape, dtype=torch.float32, pin_memory=True)
 
-    def _run(self, network: InferenceNetwork) -> Tensor:
+    def _run(self, network: ReadyNetwork) -> Tensor:
         return _top_rows(network(self._frames), network.anchors, _ROWS)
 
     def __call__(self, frames: Tensor) -> Tensor:
@@ -304,19 +304,20 @@ def _stacked(images: Sequence[ByteImage]) -> Tensor:
 
 
 def _top_rows(levels: Sequence[Tensor], anchors: int, count: int) -> Tensor:
-    """float32 (B, ≤ count, 16), best first: logit, 4 box deltas, 10 landmark deltas, index of the prior."""
+    """float32 (B, ≤ count, 16 or 6), best first: logit, 4 box deltas, 10 or no landmark deltas, prior."""
     cells = torch.cat(list(levels), dim=1)
     batch = cells.shape[0]
     logits = cells[..., :anchors].reshape(batch, -1)
     boxes = cells[..., anchors : anchors * 5].reshape(batch, -1, 4)
-    landmarks = cells[..., anchors * 5 :].reshape(batch, -1, 10)
+    points = cells.shape[2] // anchors - 5
+    landmarks = cells[..., anchors * 5 :].reshape(batch, logits.shape[1], points)
     best, index = logits.topk(min(count, logits.shape[1]), dim=1)
     picked = index[..., None]
     return torch.cat(
         [
             best[..., None],
             boxes.gather(1, picked.expand(-1, -1, 4)),
-            landmarks.gather(1, picked.expand(-1, -1, 10)),
+            landmarks.gather(1, picked.expand(-1, -1, points)),
             picked.float(),
         ],
         dim=2,

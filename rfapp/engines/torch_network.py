@@ -1,16 +1,19 @@
-"""RetinaFace made ready to run: batch norm folded, heads joined, half precision only where it does no harm."""
+"""Networks made ready to run: batch norm folded, heads joined, half precision only where it does no harm."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from rfapp.models.config import LUMA_BGR
+from rfapp.models.ainnoface import AInnoFace, TwoStepHead, settle, two_steps
+from rfapp.models.config import LUMA_BGR, ModelConfig
 from rfapp.models.layers import Head
+from rfapp.models.networks import Network
 from rfapp.models.retinaface import RetinaFace
 
 
@@ -87,45 +90,18 @@ def _feed_luma(network: RetinaFace) -> None:
     first.in_channels = 3
 
 
-class InferenceNetwork(nn.Module):
-    """uint8 BGR (B, H, W, 3) → for each level float32 (B, cells, A·15): A face logits, A·4 and A·10 deltas.
+class ReadyNetwork(nn.Module):
+    """uint8 BGR (B, H, W, 3) → float32 (B, cells, A·n) for each level, or for all together: A face logits, A·4 box
+    deltas, and A·10 landmark deltas where the network has them (n is 15, else 5). Means are subtracted inside."""
 
-    Means are subtracted inside. *dtype* is what the pyramid and the context modules of its two fine levels run in.
-    The heads, the coarse level, where a rounding is a step of pixels for faces of hundreds, and a MobileNet trunk,
-    whose thin layers lose up to 13 px on a blurred face in bfloat16, stay in float32. *network* is taken apart.
-    """
-
-    def __init__(self, network: RetinaFace, dtype: torch.dtype) -> None:
+    def __init__(self, config: ModelConfig, trunk_dtype: torch.dtype) -> None:
         super().__init__()
-        config = network.config
+        self.config = config
         self.anchors = config.anchors_per_cell
         self.flip = config.channel_order == "RGB"
         self.means = config.means
-        fold_batch_norm(network)
-        if config.channel_order == "GRAY":
-            _feed_luma(network)
-        heads = zip(network.ClassHead, network.BboxHead, network.LandmarkHead, strict=True)
-        self.heads = nn.ModuleList(_joined_head(cast(Sequence[Head], level), self.anchors) for level in heads)
-        self.body, self.fpn = network.body, network.fpn
-        self.context = nn.ModuleList([network.ssh1, network.ssh2, network.ssh3])
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-        self.fine_dtype = dtype
-        self.trunk_dtype = torch.float32 if config.backbone.startswith("mobilenet") else dtype
-        self.body.to(self.trunk_dtype)
-        for part in (self.fpn.output1, self.fpn.output2, self.fpn.merge1, self.fpn.merge2, *self.context[:2]):
-            part.to(dtype)
+        self.trunk_dtype = trunk_dtype
         self._mean_rows: dict[tuple[int, torch.device], Tensor] = {}
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        first, second, third = self.body(self._pictures(images))
-        coarse = self.fpn.output3(third.float())
-        middle = self._merge(self.fpn.output2(second.to(self.fine_dtype)), coarse, self.fpn.merge2)
-        fine = self._merge(self.fpn.output1(first.to(self.fine_dtype)), middle, self.fpn.merge1)
-        results = []
-        for feature, context, head in zip((fine, middle, coarse), self.context, self.heads, strict=True):
-            result = head(context(feature).float()).permute(0, 2, 3, 1)
-            results.append(result.reshape(result.shape[0], -1, self.anchors * 15))
-        return results
 
     def _pictures(self, images: Tensor) -> Tensor:
         """Means off; (B, H, W, 3) seen as (B, 3, H, W) is channels-last already, so nothing is moved."""
@@ -138,7 +114,87 @@ class InferenceNetwork(nn.Module):
         pictures = rows.float().sub_(self._mean_rows[key]).to(self.trunk_dtype)
         return pictures.view(batch, height, width, 3).permute(0, 3, 1, 2)
 
+
+class InferenceNetwork(ReadyNetwork):
+    """uint8 BGR (B, H, W, 3) → for each level float32 (B, cells, A·15): A face logits, A·4 and A·10 deltas.
+
+    Means are subtracted inside. *dtype* is what the pyramid and the context modules of its two fine levels run in.
+    The heads, the coarse level, where a rounding is a step of pixels for faces of hundreds, and a MobileNet trunk,
+    whose thin layers lose up to 13 px on a blurred face in bfloat16, stay in float32. *network* is taken apart.
+    """
+
+    def __init__(self, network: RetinaFace, dtype: torch.dtype) -> None:
+        config = network.config
+        super().__init__(config, torch.float32 if config.backbone.startswith("mobilenet") else dtype)
+        fold_batch_norm(network)
+        if config.channel_order == "GRAY":
+            _feed_luma(network)
+        heads = zip(network.ClassHead, network.BboxHead, network.LandmarkHead, strict=True)
+        self.heads = nn.ModuleList(_joined_head(cast(Sequence[Head], level), self.anchors) for level in heads)
+        self.body, self.fpn = network.body, network.fpn
+        self.context = nn.ModuleList([network.ssh1, network.ssh2, network.ssh3])
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        self.fine_dtype = dtype
+        self.body.to(self.trunk_dtype)
+        for part in (self.fpn.output1, self.fpn.output2, self.fpn.merge1, self.fpn.merge2, *self.context[:2]):
+            part.to(dtype)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        first, second, third = self.body(self._pictures(images))
+        coarse = self.fpn.output3(third.float())
+        middle = self._merge(self.fpn.output2(second.to(self.fine_dtype)), coarse, self.fpn.merge2)
+        fine = self._merge(self.fpn.output1(first.to(self.fine_dtype)), middle, self.fpn.merge1)
+        results = []
+        for feature, context, head in zip((fine, middle, coarse), self.context, self.heads, strict=True):
+            result = head(context(feature).float()).permute(0, 2, 3, 1)
+            results.append(result.reshape(result.shape[0], -1, self.anchors * 15))
+        return results
+
     @staticmethod
     def _merge(lateral: Tensor, coarser: Tensor, merge: nn.Module) -> Tensor:
         raised = F.interpolate(coarser.to(lateral.dtype), size=lateral.shape[2:], mode="nearest")
         return cast(Tensor, merge(raised.add_(lateral)))
+
+
+#: Levels of AInnoFace whose part may run in half precision: those of strides 4, 8 and 16.
+_FINE_LEVELS = 3
+
+
+class TwoStepInferenceNetwork(ReadyNetwork):
+    """AInnoFace with both steps made one, all levels in one table.
+
+    *dtype* is what the body and the fine levels run in; the coarse levels stay in float32, as RetinaFace's coarsest
+    does. *network* is taken apart.
+    """
+
+    def __init__(self, network: AInnoFace, dtype: torch.dtype) -> None:
+        super().__init__(network.config, dtype)
+        stem = cast(nn.Conv2d, network.body["conv1"])
+        scale = torch.tensor(network.config.stds, dtype=torch.float64).view(1, 3, 1, 1)
+        stem.weight = nn.Parameter((stem.weight.double() / scale).float(), False)
+        fold_batch_norm(network)
+        self.network = network
+        self.coarse_head = deepcopy(network.head)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        pyramid = network.pyramid
+        first = [part for level, part in network.first.items() if int(level) < _FINE_LEVELS]
+        for part in (network.body, network.head, *first, *pyramid.laterals[:-1], *pyramid.outputs[:-1]):
+            part.to(dtype)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        first, second = self.network.features(self._pictures(images))
+        heads: list[TwoStepHead] = [self.network.head] * _FINE_LEVELS
+        heads += [self.coarse_head] * (len(second) - _FINE_LEVELS)
+        boxes, logits, landmarks = settle(two_steps(heads, first, second, self.config), self.config)
+        batch = images.shape[0]
+        cells = [logits.view(batch, -1, self.anchors), boxes.reshape(batch, -1, self.anchors * 4)]
+        if landmarks is not None:
+            cells.append(landmarks.reshape(batch, -1, self.anchors * 10))
+        return [torch.cat(cells, dim=2)]
+
+
+def ready(network: Network, dtype: torch.dtype) -> ReadyNetwork:
+    """*network* made ready to run in *dtype*; it is taken apart."""
+    if isinstance(network, AInnoFace):
+        return TwoStepInferenceNetwork(network, dtype)
+    return InferenceNetwork(network, dtype)

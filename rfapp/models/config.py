@@ -14,6 +14,7 @@ from typing import Any, Literal
 #: What the network is fed. GRAY is one plane, the luma of the picture.
 ChannelOrder = Literal["BGR", "RGB", "GRAY"]
 Backbone = Literal["mobilenet0.25", "mobilenet0.5", "mobilenet1.0", "resnet18", "resnet50", "resnet152"]
+Family = Literal["RetinaFace", "AInnoFace"]
 
 #: Luma out of blue, green and red (ITU-R BT.601), as OpenCV and JPEG have it.
 LUMA_BGR = (0.114, 0.587, 0.299)
@@ -33,13 +34,20 @@ class ModelConfig:
     """One architecture and how it wants its input.
 
     ``backbone`` names the trunk; ``in_channel`` is the unit of the feature pyramid's input widths (2, 4 and 8 times
-    it), ``out_channel`` the pyramid's own width. ``return_layers`` are the children of the trunk whose outputs go
-    into the pyramid, finest first. ``min_sizes`` (pixels, per level) and ``steps`` (the level's stride in pixels)
-    lay out the priors; ``variance`` scales the deltas of centre and size. A prior stands in the middle of its cell,
-    or ``prior_offset`` pixels (if not 0) from the cell's upper left corner. ``inclusive``: a box from x1 to x2 is
-    x2 − x1 + 1 wide. ``means`` are subtracted from the 0…255 values in ``channel_order``. ``slope`` is the leaky
+    it, in AInnoFace also 1), ``out_channel`` the pyramid's own width. ``return_layers`` are the children of the trunk
+    whose outputs go into the pyramid, finest first. ``min_sizes`` (pixels, per level) and ``steps`` (the level's stride
+    in pixels) lay out the priors; ``variance`` scales the deltas of centre and size. A prior stands in the middle of
+    its cell, or ``prior_offset`` pixels (if not 0) from the cell's upper left corner. ``inclusive``: a box from x1 to
+    x2 is x2 − x1 + 1 wide. ``means`` are subtracted from the 0…255 values in ``channel_order``. ``slope`` is the leaky
     ReLU's slope below zero in MobileNet trunks and in pyramid and context modules of at most 64 channels (0: plain
     ReLU): no checkpoint says it, so it belongs here.
+
+    ``family`` says which network it is. ``landmarks``: whether it tells the five points. The rest is AInnoFace's.
+    ``stds``: what the network divides the centred values by. ``prior_scales``, sizes over the level's stride, take the
+    place of ``min_sizes``, and ``aspect`` is those priors' height over their width. ``max_out``: of how many scores for
+    face and for background the highest counts. ``stc_levels`` of the finest levels classify in two steps, and what the
+    first step takes for background with more than ``filter_threshold`` is dropped from the second; ``str_levels`` of
+    the coarsest regress in two steps.
     """
 
     architecture: str
@@ -56,6 +64,15 @@ class ModelConfig:
     slope: float = 0.0
     prior_offset: float = 0.0
     inclusive: bool = False
+    family: Family = "RetinaFace"
+    landmarks: bool = True
+    stds: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    prior_scales: tuple[float, ...] = ()
+    aspect: float = 1.0
+    max_out: tuple[int, int] = (1, 1)
+    stc_levels: int = 0
+    str_levels: int = 0
+    filter_threshold: float = 0.99
 
     @property
     def channels(self) -> int:
@@ -70,12 +87,26 @@ class ModelConfig:
     @property
     def anchors_per_cell(self) -> int:
         """How many priors stand on each cell of a feature map."""
-        return len(self.min_sizes[0])
+        return len(self.prior_scales or self.min_sizes[0])
+
+    @property
+    def numbers_per_prior(self) -> int:
+        """What the network tells of each prior: a score, four box deltas, and ten of landmarks if it has them."""
+        return 15 if self.landmarks else 5
+
+    @property
+    def live(self) -> bool:
+        """Whether the network is meant for moving pictures; others are accurate, and take seconds for a picture."""
+        return self.family == "RetinaFace"
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for a manifest; :meth:`from_mapping` reads them back."""
-        values = dataclasses.asdict(self).items()
-        return {key: _plain(value) for key, value in values if value or key not in _LEFT_OUT}
+        usual = ARCHITECTURES.get(self.architecture, self)
+        return {
+            key: _plain(value)
+            for key, value in dataclasses.asdict(self).items()
+            if key not in _LEFT_OUT or value != _LEFT_OUT[key] or getattr(usual, key) != value
+        }
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> ModelConfig:
@@ -96,8 +127,20 @@ class ModelConfig:
         return dataclasses.replace(base, **changes)
 
 
-#: What files leave out where it is 0 or false: they say the same bytes as before these came.
-_LEFT_OUT = {"prior_offset", "inclusive"}
+#: What files leave out where it has this value, the usual one: they say the same bytes as before these came.
+_LEFT_OUT: dict[str, Any] = {
+    "prior_offset": 0.0,
+    "inclusive": False,
+    "family": "RetinaFace",
+    "landmarks": True,
+    "stds": (1.0, 1.0, 1.0),
+    "prior_scales": (),
+    "aspect": 1.0,
+    "max_out": (1, 1),
+    "stc_levels": 0,
+    "str_levels": 0,
+    "filter_threshold": 0.99,
+}
 
 
 def _plain(value: Any) -> Any:
@@ -106,7 +149,7 @@ def _plain(value: Any) -> Any:
 
 def _like(pattern: Any, value: Any, key: str) -> Any:
     """*value*, read from TOML or JSON, in the type of *pattern*."""
-    if isinstance(pattern, tuple) and isinstance(value, list | tuple) and value:
+    if isinstance(pattern, tuple) and isinstance(value, list | tuple) and bool(pattern) == bool(value):
         return tuple(_like(pattern[0], item, key) for item in value)
     if isinstance(pattern, float) and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
@@ -155,7 +198,37 @@ MNET_025 = dataclasses.replace(
 )
 MNET_025_GRAY = dataclasses.replace(MNET_025, architecture="mnet0.25-gray", channel_order="GRAY")
 
+#: "Accurate Face Detection for High Performance" (Zhang et al., arXiv 1905.01585) on the two-step network of SRN (Chi
+#: et al., AAAI 2019); priors, levels and the filter are those of ChiCheng123/SRN (``config/config.json``).
+AINNOFACE = ModelConfig(
+    architecture="ainnoface",
+    family="AInnoFace",
+    backbone="resnet152",
+    in_channel=256,
+    out_channel=256,
+    return_layers=("layer1", "layer2", "layer3", "layer4"),
+    min_sizes=(),
+    steps=(4, 8, 16, 32, 64, 128),
+    prior_scales=(2.0, 2.0 * 2.0**0.5),
+    aspect=1.25,
+    variance=(1.0, 1.0),
+    means=(123.675, 116.28, 103.53),
+    stds=(58.395, 57.12, 57.375),
+    channel_order="RGB",
+    max_out=(3, 3),
+    stc_levels=3,
+    str_levels=3,
+)
+AINNOFACE_R50 = dataclasses.replace(AINNOFACE, architecture="ainnoface-r50", backbone="resnet50")
+#: A quarter of the heads' width, for trials on small computers.
+AINNOFACE_R18 = dataclasses.replace(
+    AINNOFACE, architecture="ainnoface-r18", backbone="resnet18", in_channel=64, out_channel=64
+)
+
 ARCHITECTURES: dict[str, ModelConfig] = {
     config.architecture: config
-    for config in (MOBILENET_025, MOBILENET_05, MOBILENET_1, RESNET18, RESNET50, MNET_025, MNET_025_GRAY)
+    for config in (
+        *(MOBILENET_025, MOBILENET_05, MOBILENET_1, RESNET18, RESNET50, MNET_025, MNET_025_GRAY),
+        *(AINNOFACE, AINNOFACE_R50, AINNOFACE_R18),
+    )
 }

@@ -26,8 +26,9 @@ def areas(boxes: Tensor) -> Tensor:
 
 
 def intersections(first: Tensor, second: Tensor) -> Tensor:
-    """(N, 4) and (M, 4) → (N, M): the area that each box of one shares with each of the other."""
-    a, b = first[:, None], second[None]
+    """(N, 4) and (M, 4) → (N, M): the area that each box of one shares with each of the other. (N, M, 4) in place of
+    (M, 4): other ones for each box."""
+    a, b = first[:, None], second if second.ndim == 3 else second[None]
     # Coordinate by coordinate and in place: these are the largest arrays of a training step.
     width = torch.minimum(a[..., 2], b[..., 2]).sub_(torch.maximum(a[..., 0], b[..., 0])).clamp_(min=0)
     height = torch.minimum(a[..., 3], b[..., 3]).sub_(torch.maximum(a[..., 1], b[..., 1])).clamp_(min=0)
@@ -49,9 +50,13 @@ def encode_boxes(boxes: Tensor, priors: Tensor, variance: tuple[float, float]) -
 
 def decode_boxes(deltas: Tensor, priors: Tensor, variance: tuple[float, float]) -> Tensor:
     """(K, 4) deltas and their priors → (K, 4) boxes."""
-    centre = priors[:, :2] + deltas[:, :2] * variance[0] * priors[:, 2:]
-    half = priors[:, 2:] * torch.exp(deltas[:, 2:] * variance[1]) / 2
-    return torch.cat([centre - half, centre + half], dim=1)
+    return corners_of(moved_priors(deltas, priors, variance))
+
+
+def moved_priors(deltas: Tensor, priors: Tensor, variance: tuple[float, float]) -> Tensor:
+    """(…, 4) deltas and their priors → (…, 4): the centres and sizes that the deltas make of them."""
+    centre = priors[..., :2] + deltas[..., :2] * variance[0] * priors[..., 2:]
+    return torch.cat([centre, priors[..., 2:] * torch.exp(deltas[..., 2:] * variance[1])], dim=-1)
 
 
 def encode_landmarks(landmarks: Tensor, priors: Tensor, variance: tuple[float, float]) -> Tensor:

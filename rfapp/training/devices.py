@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rfapp.engines.torch_engine import choose_device, cpu_has_bfloat16
 from rfapp.errors import SettingsError
-from rfapp.models.retinaface import RetinaFace
+from rfapp.models.networks import Network
 from rfapp.text import mark
 from rfapp.training.world import World
 
@@ -91,7 +91,7 @@ def threads_kept() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def largest_part(network: RetinaFace, failed: int, size: int, device: torch.device, precision: Precision) -> int:
+def largest_part(network: Network, failed: int, size: int, device: torch.device, precision: Precision) -> int:
     """How many pictures go through *network* and back at once: tries halves of *failed*; 0 for not even one."""
     network.zero_grad(set_to_none=True)
     count = failed // 2
@@ -102,13 +102,14 @@ def largest_part(network: RetinaFace, failed: int, size: int, device: torch.devi
     return 0
 
 
-def _fits(network: RetinaFace, count: int, size: int, device: torch.device, precision: Precision) -> bool:
+def _fits(network: Network, count: int, size: int, device: torch.device, precision: Precision) -> bool:
     if device.type == "cuda":
         torch.cuda.empty_cache()
     try:
         with torch.autocast(device.type, precision.dtype, enabled=precision.mixed):
-            outputs: tuple[Tensor, ...] = network(torch.zeros(count, 3, size, size, device=device))
-        torch.autograd.backward([output.float().square().mean() for output in outputs])
+            outputs: tuple[Tensor | None, ...] = network(torch.zeros(count, 3, size, size, device=device))
+        told = [output for output in outputs if output is not None and output.numel()]
+        torch.autograd.backward([output.float().square().mean() for output in told])
     except torch.OutOfMemoryError:
         return False
     finally:

@@ -11,17 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from rfapp.errors import UsageError, WeightsAltered, WeightsMissing
+from rfapp.models.ainnoface import FACE_PROBABILITY, AInnoFace
 from rfapp.models.config import ARCHITECTURES, ModelConfig
 from rfapp.models.layers import Head
 from rfapp.models.loading import load_model
+from rfapp.models.networks import Network, make_network
 from rfapp.models.retinaface import RetinaFace
 from rfapp.text import mark
 from rfapp.weights import checkpoints, known
 from rfapp.weights.catalogue import config_for, find, sha256_of
 from rfapp.weights.manifest import Model
-
-#: What a prior of chance says about a face when the focal loss is used, which begins with all background (RetinaNet).
-FACE_PROBABILITY = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +28,7 @@ class Initial:
     """``folded``: batch norm does nothing in the weights and has to be started anew (:func:`unfold`). ``origin``: where
     they come from, in words."""
 
-    network: RetinaFace
+    network: Network
     folded: bool
     origin: str
     licence: str = ""
@@ -38,8 +37,9 @@ class Initial:
 def initial_network(architecture: str, init: str, *, focal: bool = False) -> Initial:
     """*init*: the name of a model, a weights file, the folder of a run, a checkpoint of a trunk, or "".
 
-    What is left to chance is drawn from torch's generator. Raises WeightsError, or UsageError where *init* is another
-    network than *architecture*.
+    What is left to chance is drawn from torch's generator. AInnoFace with a trunk that was trained before keeps that
+    trunk's stem and the statistics of its batch norm (:meth:`AInnoFace.freeze`); chance needs those of batches. Raises
+    WeightsError, or UsageError where *init* is another network than *architecture*.
     """
     if not init:
         return Initial(_fresh(ARCHITECTURES[architecture], focal), False, mark("chance"))
@@ -55,7 +55,7 @@ def initial_network(architecture: str, init: str, *, focal: bool = False) -> Ini
         return _whole(find(path), architecture)
     network = _fresh(ARCHITECTURES[architecture], focal)
     _load_trunk(network, tensors, path)
-    return Initial(network, False, mark("the trunk of {file}").format(file=path.name))
+    return Initial(_frozen(network), False, mark("the trunk of {file}").format(file=path.name))
 
 
 def _whole(model: Model, architecture: str) -> Initial:
@@ -67,12 +67,19 @@ def _whole(model: Model, architecture: str) -> Initial:
             other=model.config.architecture,
             architecture=architecture,
         )
-    return Initial(checkpoints.build(model, "train"), model.folded, f"{model.name} ({model.origin})", model.licence)
+    network = _frozen(checkpoints.build(model, "train"))
+    return Initial(network, model.folded, f"{model.name} ({model.origin})", model.licence)
 
 
-def _fresh(config: ModelConfig, focal: bool) -> RetinaFace:
-    network = RetinaFace(config, "train").train()
-    if focal:
+def _frozen(network: Network) -> Network:
+    if isinstance(network, AInnoFace):
+        network.freeze()
+    return network
+
+
+def _fresh(config: ModelConfig, focal: bool) -> Network:
+    network = make_network(config, "train").train()
+    if focal and isinstance(network, RetinaFace):  # AInnoFace begins so by itself
         for head in network.ClassHead:
             assert isinstance(head, Head)
             assert head.conv1x1.bias is not None
@@ -82,7 +89,7 @@ def _fresh(config: ModelConfig, focal: bool) -> RetinaFace:
     return network
 
 
-def _load_trunk(network: RetinaFace, tensors: dict[str, Tensor], path: Path) -> None:
+def _load_trunk(network: Network, tensors: dict[str, Tensor], path: Path) -> None:
     """The trunk's tensors out of a classifier's: its own head, and whatever else it has, is left behind."""
     own = network.body.state_dict()
     found = {name: tensor for name, tensor in tensors.items() if name in own}
@@ -137,7 +144,7 @@ class _Statistics:
 
 
 @torch.no_grad()
-def unfold(network: RetinaFace, pictures: Iterable[Tensor]) -> None:
+def unfold(network: Network, pictures: Iterable[Tensor]) -> None:
     """Start batch norm anew in a network whose batch norm was folded into its convolutions.
 
     *pictures*: batches as the network takes them. What each layer gets is measured over all of them and becomes its

@@ -57,6 +57,14 @@ def focal_loss(logits: Tensor, labels: Tensor, *, alpha: float = 0.25, gamma: fl
 _OVERLAP_LOSSES = {"iou": iou_loss, "giou": giou_loss, "log_iou": log_iou_loss}
 
 
+def box_losses(kind: BoxLoss, deltas: Tensor, priors: Tensor, faces: Tensor, variance: tuple[float, float]) -> Tensor:
+    """The sum over rows: (K, 4) deltas to (K, 4) priors against (K, 4) faces. "smooth_l1" compares deltas, all others
+    boxes."""
+    if kind == "smooth_l1":
+        return F.smooth_l1_loss(deltas, encode_boxes(faces, priors, variance), reduction="sum")
+    return _OVERLAP_LOSSES[kind](decode_boxes(deltas, priors, variance), faces).sum()
+
+
 @dataclass(frozen=True, slots=True)
 class Sums:
     """The parts of the loss, summed over the batch and not yet divided: scalars."""
@@ -94,7 +102,7 @@ class MultiBoxLoss:
         at = matches.picture, matches.prior
         with torch.autocast(deltas.device.type, enabled=False):
             return Sums(
-                self._boxes(deltas[at].float(), chosen, targets.boxes[matches.face]),
+                box_losses(self.box, deltas[at].float(), chosen, targets.boxes[matches.face], self.variance),
                 self._classes(classes.float(), matches),
                 self._landmarks(landmarks[at].float(), chosen, matches, targets),
             )
@@ -105,15 +113,10 @@ class MultiBoxLoss:
 
         The numbers are handed in because they are those of the whole step, of which *parts* may be a share.
         """
-        box = parts.box / _at_least_one(positives)
-        classes = parts.classes / _at_least_one(positives)
-        landmark = parts.landmark / _at_least_one(with_landmarks)
+        box = parts.box / at_least_one(positives)
+        classes = parts.classes / at_least_one(positives)
+        landmark = parts.landmark / at_least_one(with_landmarks)
         return self.box_weight * box + classes + self.landmark_weight * landmark, Sums(box, classes, landmark)
-
-    def _boxes(self, deltas: Tensor, priors: Tensor, faces: Tensor) -> Tensor:
-        if self.box == "smooth_l1":
-            return F.smooth_l1_loss(deltas, encode_boxes(faces, priors, self.variance), reduction="sum")
-        return _OVERLAP_LOSSES[self.box](decode_boxes(deltas, priors, self.variance), faces).sum()
 
     def _classes(self, scores: Tensor, matches: Matches) -> Tensor:
         if self.classes == "focal":
@@ -143,5 +146,5 @@ class MultiBoxLoss:
         return F.smooth_l1_loss(deltas[known], wanted, reduction="sum")
 
 
-def _at_least_one(count: Tensor | float) -> Tensor | float:
+def at_least_one(count: Tensor | float) -> Tensor | float:
     return count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1.0)

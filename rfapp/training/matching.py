@@ -69,17 +69,18 @@ class Matches:
         return len(self.face)
 
 
-def match(priors: Tensor, targets: Targets, rule: Matching = Matching()) -> Matches:
+def match(priors: Tensor, targets: Targets, rule: Matching = Matching(), *, refined: Tensor | None = None) -> Matches:
     """*priors*: float32 N×4, centre and size as fractions of the picture. Ignored priors are neither positive nor
-    background."""
+    background. *refined*: float32 B×R×4, what has become of the last R priors in each picture."""
     count, device = len(priors), priors.device
     boxes = targets.boxes.float()
     sound = torch.isfinite(boxes).all(dim=1) & (areas(boxes) > 0)
     # A box without area takes part in nothing; zeros in its place keep all else finite.
     boxes = torch.where(sound[:, None], boxes, 0)
-    shared = intersections(boxes, corners_of(priors))
-    prior_areas = priors[:, 2] * priors[:, 3]
-    overlap = shared / (areas(boxes)[:, None] + prior_areas - shared).clamp_(min=TINY)
+    overlap, shared, prior_areas = _overlaps(boxes, priors if refined is None else priors[: count - refined.shape[1]])
+    if refined is not None:
+        parts = zip((overlap, shared, prior_areas), _overlaps(boxes, refined[targets.picture]), strict=True)
+        overlap, shared, prior_areas = (torch.cat(pair, dim=1) for pair in parts)
     best, best_prior = overlap.max(dim=1) if len(boxes) else (boxes.new_zeros(0), targets.picture)
 
     wanted = sound & ~targets.ignore
@@ -98,11 +99,19 @@ def match(priors: Tensor, targets: Targets, rule: Matching = Matching()) -> Matc
     background = torch.ones(everywhere, dtype=torch.bool, device=device)
     background[place[value >= rule.negative]] = False
     ignored = torch.nonzero(sound & targets.ignore)[:, 0]
-    looking, prior = _looking(overlap[ignored], shared[ignored] / prior_areas, rule)
+    looking, prior = _looking(overlap[ignored], shared[ignored] / prior_areas[ignored], rule)
     background[cell[ignored[looking]] + prior] = False
     background &= face < 0
     positive = torch.nonzero(face >= 0)[:, 0]
     return Matches(positive // count, positive % count, face[positive], background.view(targets.pictures, count))
+
+
+def _overlaps(boxes: Tensor, priors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(T, 4) boxes and (N, 4) priors, or (T, N, 4) other ones for each box → three of (T, N): intersection over union,
+    shared area, area of the prior."""
+    shared = intersections(boxes, corners_of(priors))
+    prior_areas = (priors[..., 2] * priors[..., 3]).expand_as(shared)
+    return shared / (areas(boxes)[:, None] + prior_areas - shared).clamp_(min=TINY), shared, prior_areas
 
 
 def _give(face: Tensor, place: Tensor, row: Tensor, value: Tensor) -> None:

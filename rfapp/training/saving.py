@@ -50,7 +50,7 @@ class WeightsOfRun:
             name=name,
             path=path,
             config=self.config,
-            title=f"RetinaFace {self.config.architecture}, {name}",
+            title=f"{self.config.family} {self.config.architecture}, {name}",
             origin=mark("trained with rfapp {version}, beginning with {origin}").format(
                 version=__version__, origin=self.origin
             ),

@@ -19,25 +19,23 @@ EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """Means over some steps."""
+    """Means over some steps: ``losses`` by the names that they have in ``metrics.jsonl``, their sum first."""
 
-    loss: float
-    box: float
-    classes: float
-    landmark: float
+    losses: dict[str, float]
     images_per_s: float
 
 
 class Meter:
-    """Gathers losses on the device until they are wanted."""
+    """Gathers losses, which go by *names*, on the device until they are wanted."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._losses = torch.zeros(4, dtype=torch.float64, device="cpu" if device.type == "mps" else device)
+    def __init__(self, names: Sequence[str], device: torch.device) -> None:
+        self._names = tuple(names)
+        self._losses = torch.zeros(len(names), dtype=torch.float64, device="cpu" if device.type == "mps" else device)
         self._steps = self._pictures = 0
         self._seconds = 0.0
 
     def add(self, losses: Tensor, pictures: int, seconds: float) -> None:
-        """Take in the loss of a step, and its parts for boxes, classes and landmarks."""
+        """Take in the losses of a step."""
         self._losses += losses.to(self._losses)
         self._steps += 1
         self._pictures += pictures
@@ -47,8 +45,8 @@ class Meter:
         """The means since the last time; None where all steps were skipped."""
         if not self._steps:
             return None
-        loss, box, classes, landmark = (self._losses / self._steps).tolist()
-        means = Means(loss, box, classes, landmark, self._pictures / max(self._seconds, 1e-9))
+        losses = dict(zip(self._names, (self._losses / self._steps).tolist(), strict=True))
+        means = Means(losses, self._pictures / max(self._seconds, 1e-9))
         self._losses.zero_()
         self._steps = self._pictures = 0
         self._seconds = 0.0
@@ -115,10 +113,7 @@ class Teller:
         if self._silent or means is None:
             return
         event = {
-            "loss": round(means.loss, 6),
-            "loss_box": round(means.box, 6),
-            "loss_class": round(means.classes, 6),
-            "loss_landmark": round(means.landmark, 6),
+            **{name: round(value, 6) for name, value in means.losses.items()},
             "learning_rate": float(f"{rate:.6g}"),
             "images_per_s": round(means.images_per_s, 2),
         }
@@ -127,9 +122,10 @@ class Teller:
         if now - self._said >= EVERY_S or step == total:
             self._said = now
             left = (total - step) * (self.seconds - self._before) / max(1, step - self._first)
+            loss, *others = means.losses.items()
+            parts = ", ".join(f"{name.removeprefix('loss_').replace('_', ' ')} {value:.3f}" for name, value in others)
             self.say(
-                f"step {step}/{total}  epoch {epoch}  loss {means.loss:.3f} (box {means.box:.3f}, class "
-                f"{means.classes:.3f}, landmark {means.landmark:.3f})  rate {rate:.3g}  "
+                f"step {step}/{total}  epoch {epoch}  loss {loss[1]:.3f} ({parts})  rate {rate:.3g}  "
                 f"{means.images_per_s:.1f} images/s  {_duration(left)} left"
             )
 

@@ -11,7 +11,18 @@ from typing import Any
 
 from rfapp import places
 from rfapp.errors import EngineMissing, UnknownModel, WeightsAltered, WeightsError, WeightsMissing
-from rfapp.models.config import MOBILENET_025, MOBILENET_05, MOBILENET_1, RESNET18, RESNET50, ModelConfig
+from rfapp.models.config import (
+    AINNOFACE,
+    AINNOFACE_R18,
+    AINNOFACE_R50,
+    ARCHITECTURES,
+    MOBILENET_025,
+    MOBILENET_05,
+    MOBILENET_1,
+    RESNET18,
+    RESNET50,
+    ModelConfig,
+)
 from rfapp.text import mark
 from rfapp.weights import manifest
 from rfapp.weights.manifest import MANIFEST, Model
@@ -19,8 +30,11 @@ from rfapp.weights.published import PUBLISHED
 
 log = logging.getLogger(__name__)
 
-#: What each backbone alone has: a tensor and its shape.
+#: A tensor and its shape that tell a network from those behind it.
 _MARKS: tuple[tuple[str, tuple[int, ...], ModelConfig], ...] = (
+    ("body.layer3.35.conv1.weight", (256, 1024, 1, 1), AINNOFACE),
+    ("c6.weight", (1024, 2048, 3, 3), AINNOFACE_R50),
+    ("c6.weight", (256, 512, 3, 3), AINNOFACE_R18),
     ("body.stage1.0.0.weight", (8, 3, 3, 3), MOBILENET_025),
     ("body.stage1.0.0.weight", (16, 3, 3, 3), MOBILENET_05),
     ("body.stage1.0.0.weight", (32, 3, 3, 3), MOBILENET_1),
@@ -58,8 +72,8 @@ def known(*, strict: bool = False) -> dict[str, Model]:
 def find(name_or_path: str | Path) -> Model:
     """The model of that name, or in that weights file, or of that training run's folder, checked to be whole.
 
-    Raises UnknownModel, WeightsMissing, WeightsAltered, WeightsUnsafe, or EngineMissing for a checkpoint that only
-    torch can read.
+    A network of which there are no weights here is told as such. Raises UnknownModel, WeightsMissing,
+    WeightsAltered, WeightsUnsafe, or EngineMissing for a checkpoint that only torch can read.
     """
     if isinstance(name_or_path, str) and (model := known().get(name_or_path)):
         verify(model)
@@ -73,11 +87,28 @@ def find(name_or_path: str | Path) -> Model:
         raise WeightsMissing(
             mark("There is no weights file {path}."), mark("Check the spelling of the path."), path=name_or_path
         )
+    if name_or_path in ARCHITECTURES:
+        raise _untrained(str(name_or_path))
     raise UnknownModel(
         mark("There is no model “{name}”."),
         mark("Use one of {names}, or the path of a weights file. “rfapp weights list” tells more."),
         name=name_or_path,
         names=", ".join(known()),
+    )
+
+
+def _untrained(architecture: str) -> WeightsMissing:
+    """The sentence for a network that is known, but of which there are no numbers here."""
+    if ARCHITECTURES[architecture].family == "AInnoFace":
+        return WeightsMissing(
+            mark("The network {name} has to be trained first: nobody has published weights of it."),
+            mark("“rfapp train --model {name} --data LABELS --output RUN” makes a model, which is then called RUN."),
+            name=architecture,
+        )
+    return WeightsMissing(
+        mark("There are no weights of the network {name} here."),
+        mark("Look for published ones with “rfapp weights download”, import a file, or train it with “rfapp train”."),
+        name=architecture,
     )
 
 
@@ -210,8 +241,8 @@ def checkpoint_reader(path: Path) -> Callable[[Path], dict[str, Any]]:
 def no_retinaface(path: Path) -> WeightsAltered:
     """The sentence for a file that holds some other network."""
     return WeightsAltered(
-        mark("{path} holds no RetinaFace network that rfapp knows."),
-        mark("Networks with a MobileNet (×0.25, ×0.5, ×1), ResNet-18 or ResNet-50 trunk can be used."),
+        mark("{path} holds no RetinaFace or AInnoFace network that rfapp knows."),
+        mark("RetinaFace can have a MobileNet (×0.25, ×0.5, ×1), ResNet-18 or ResNet-50 trunk."),
         path=path,
     )
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from rfapp.errors import WeightsAltered, WeightsUnsafe
 from rfapp.models.loading import load_model, plain_state_dict
-from rfapp.models.retinaface import Phase, RetinaFace
+from rfapp.models.networks import Network, make_network
+from rfapp.models.retinaface import Phase
 from rfapp.settings import write_whole
 from rfapp.text import mark
 from rfapp.weights.catalogue import no_retinaface, unreadable
@@ -99,12 +100,12 @@ def _damaged(path: Path) -> WeightsAltered:
     )
 
 
-def build(model: Model, phase: Phase = "test") -> RetinaFace:
+def build(model: Model, phase: Phase = "test") -> Network:
     """The network of *model* with its numbers, in float32 on the CPU. Raises WeightsError."""
     state = read(model.path)
     # On the meta device nothing is drawn at random only to be overwritten: a third of a second for a ResNet-50.
     with torch.device("meta"):
-        network = RetinaFace(model.config, phase)
+        network = make_network(model.config, phase)
     try:
         return load_model(network, state, assign=True).requires_grad_(phase == "train").train(phase == "train")
     except ValueError as error:

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rfapp.errors import OutputError, UnknownModel, WeightsAltered, WeightsError
+from rfapp.errors import OutputError, UnknownModel, WeightsAltered, WeightsError, WeightsMissing
+from rfapp.models.config import ARCHITECTURES
 from rfapp.text import mark
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,15 @@ class Cancelled(WeightsError):
 
 
 def find_download(name: str) -> Download:
-    """The download called *name*. Raises UnknownModel with those there are."""
+    """The download called *name*. Raises UnknownModel with those there are, or WeightsMissing for a network that nobody
+    has published weights of."""
+    if name in ARCHITECTURES and ARCHITECTURES[name].family == "AInnoFace":
+        raise WeightsMissing(
+            mark("The network {name} has to be trained first: nobody has published weights of it."),
+            mark("Its body, trained on ImageNet, is {body}: fetch it and give its file to “rfapp train --init”."),
+            name=name,
+            body=f"{ARCHITECTURES[name].backbone}-imagenet",
+        )
     if name not in DOWNLOADS:
         raise UnknownModel(
             mark("Nothing called “{name}” can be downloaded."),

@@ -7,7 +7,7 @@ import numpy as np
 from rfapp.models.config import ModelConfig
 from rfapp.models.prior_box import PriorBox
 from rfapp.weights.manifest import Model, to_metadata
-from rfapp.weights.network_graph import Builder, fitting
+from rfapp.weights.network_graph import Builder, builder_for, fitting
 from rfapp.weights.onnx_file import read_state
 from rfapp.weights.onnx_writer import Axis
 
@@ -18,18 +18,18 @@ def export_onnx(model: Model, size: tuple[int, int] | None, *, decode: bool) -> 
     Input ``pictures``: float32 (batch, 3, height, width), 0…255, planes in blue, green, red (red, green, blue for
     networks that want it so), sides multiples of 32; *size* fixes (height, width), None leaves them open. Outputs,
     N priors by level, row, column and size: ``scores`` float32 (batch, N), the probability of a face; ``boxes``
-    (batch, N, 4) and ``landmarks`` (batch, N, 10). These are deltas to the priors, or with *decode* (needs a *size*)
-    x1, y1, x2, y2 and five times x, y in pixels. Raises WeightsError.
+    (batch, N, 4) and, if the network has them, ``landmarks`` (batch, N, 10). These are deltas to the priors, or with
+    *decode* (needs a *size*) x1, y1, x2, y2 and five times x, y in pixels. Raises WeightsError.
     """
     config = model.config
     with fitting(model):
-        builder = Builder(config, read_state(model))
+        builder = builder_for(config, read_state(model))
         graph, anchors = builder.graph, config.anchors_per_cell
         axes: tuple[Axis, Axis] = ("height", "width") if size is None else size
         pictures = graph.input("pictures", np.float32, ("batch", 3, *axes))
         means = graph.constant("means", np.array(config.means, np.float32).reshape(1, -1, 1, 1))
         heads = builder.heads(graph.node("Sub", [pictures, means], "pictures.centred"))
-    shape = graph.constant("cells.shape", np.array([0, -1, anchors * 15], np.int64))
+    shape = graph.constant("cells.shape", np.array([0, -1, anchors * config.numbers_per_prior], np.int64))
     levels = []
     for head in heads:
         last = graph.node("Transpose", [head], f"{head}.last", perm=[0, 2, 3, 1])
@@ -45,20 +45,21 @@ def export_onnx(model: Model, size: tuple[int, int] | None, *, decode: bool) -> 
         return graph.node("Reshape", [graph.node("Slice", [table, *bounds], f"{name}.part"), wanted], output)
 
     graph.node("Sigmoid", [part("scores", 0, 1, "scores.logits")], "scores")
+    whole = decode and size is not None
+    part("boxes", anchors, 4, "boxes.deltas" if whole else "boxes")
+    if config.landmarks:
+        part("landmarks", anchors * 5, 10, "landmarks.deltas" if whole else "landmarks")
     if decode and size is not None:
-        _decode(builder, config, size, part("boxes", anchors, 4, "boxes.deltas"),
-                part("landmarks", anchors * 5, 10, "landmarks.deltas"))  # fmt: skip
-    else:
-        part("boxes", anchors, 4, "boxes")
-        part("landmarks", anchors * 5, 10, "landmarks")
+        _decode(builder, config, size)
     count: Axis = "priors" if size is None else len(PriorBox(config, size).array())
     graph.output("boxes", np.float32, ("batch", count, 4))
     graph.output("scores", np.float32, ("batch", count))
-    graph.output("landmarks", np.float32, ("batch", count, 10))
+    if config.landmarks:
+        graph.output("landmarks", np.float32, ("batch", count, 10))
     return graph.to_bytes(to_metadata(model))
 
 
-def _decode(builder: Builder, config: ModelConfig, size: tuple[int, int], boxes: str, landmarks: str) -> None:
+def _decode(builder: Builder, config: ModelConfig, size: tuple[int, int]) -> None:
     """The formulas of :mod:`rfapp.postprocess.decode` for all priors, in pixels."""
     graph = builder.graph
     priors = PriorBox(config, size).array() * np.tile(np.array(size[::-1], np.float32), 2)
@@ -75,7 +76,7 @@ def _decode(builder: Builder, config: ModelConfig, size: tuple[int, int], boxes:
             graph.constant(f"{name}.{key}", np.array([value], np.int64))
             for key, value in (("from", first), ("to", last), ("axis", 2))
         ]
-        return graph.node("Slice", [boxes, *bounds], name)
+        return graph.node("Slice", ["boxes.deltas", *bounds], name)
 
     middle = affine(columns(0, 2, "boxes.shift"), step, centre, "boxes.centre")
     growth = graph.constant("boxes.growth", np.array([config.variance[1]], np.float32))
@@ -86,4 +87,5 @@ def _decode(builder: Builder, config: ModelConfig, size: tuple[int, int], boxes:
         half = graph.node("Sub", [half, pixel], "boxes.inner")
     corners = [graph.node("Sub", [middle, half], "boxes.first"), graph.node("Add", [middle, half], "boxes.last")]
     graph.node("Concat", corners, "boxes", axis=2)
-    affine(landmarks, np.tile(step, 5), np.tile(centre, 5), "landmarks")
+    if config.landmarks:
+        affine("landmarks.deltas", np.tile(step, 5), np.tile(centre, 5), "landmarks")

@@ -9,6 +9,8 @@ each run. Batch norm is folded into the convolutions, the three heads of a level
 
 The coarser level is raised to the finer one's very size (its ``Shape`` goes into ``Resize``), so H and W need not be
 multiples of 32.
+
+AInnoFace's graph, with six such outputs, is grown in :mod:`rfapp.weights.two_step_graph`.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from rfapp.frames import FloatArray
 from rfapp.models.config import LUMA_BGR, ModelConfig
 from rfapp.text import mark
 from rfapp.weights.manifest import Model, to_metadata
-from rfapp.weights.onnx_writer import Graph
+from rfapp.weights.onnx_writer import Attribute, Graph
 
 _BN_EPS = 1e-5
 #: Depthwise convolutions of MobileNet that halve the size.
@@ -39,7 +41,16 @@ def onnx_bytes(model: Model, state: State) -> bytes:
     Raises WeightsAltered when a tensor is missing.
     """
     with fitting(model):
-        return Builder(model.config, state).build().to_bytes(to_metadata(model))
+        return builder_for(model.config, state).build().to_bytes(to_metadata(model))
+
+
+def builder_for(config: ModelConfig, state: State) -> Builder:
+    """What grows the graph of networks of *config*."""
+    if config.family == "AInnoFace":
+        from rfapp.weights.two_step_graph import TwoStepBuilder
+
+        return TwoStepBuilder(config, state)
+    return Builder(config, state)
 
 
 @contextmanager
@@ -76,7 +87,8 @@ class Builder:
         """The whole file's graph."""
         x = self.graph.input("pictures", np.float32, ("batch", 3, "height", "width"))
         for step, name in zip(self.config.steps, self.heads(x), strict=True):
-            shape = "batch", self.config.anchors_per_cell * 15, f"rows{step}", f"columns{step}"
+            channels = self.config.anchors_per_cell * self.config.numbers_per_prior
+            shape = "batch", channels, f"rows{step}", f"columns{step}"
             self.graph.output(name, np.float32, shape)
         return self.graph
 
@@ -145,17 +157,16 @@ class Builder:
         return [fine, middle, coarse]
 
     def _merge(self, name: str, finer: str, coarser: str) -> str:
-        size = self.graph.node("Shape", [finer], f"{name}.size")
-        raised = self.graph.node(
-            "Resize",
-            [coarser, "", "", size],
-            f"{name}.raised",
-            mode="nearest",
-            coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
+        both = self._sum(
+            name, finer, coarser, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
         )
-        both = self.graph.node("Add", [finer, raised], f"{name}.sum")
         return self._conv(f"{name}.0", f"{name}.1", both, slope=self.config.pyramid_slope)
+
+    def _sum(self, name: str, finer: str, coarser: str, **how: Attribute) -> str:
+        """*finer* plus *coarser* raised to its very size; *how*: the attributes of Resize."""
+        size = self.graph.node("Shape", [finer], f"{name}.size")
+        raised = self.graph.node("Resize", [coarser, "", "", size], f"{name}.raised", **how)
+        return self.graph.node("Add", [finer, raised], f"{name}.sum")
 
     def _context(self, name: str, x: str) -> str:
         slope = self.config.pyramid_slope
@@ -196,7 +207,7 @@ class Builder:
         variance = state[f"{norm}.running_var"].astype(np.float64)
         scale = state[f"{norm}.weight"].astype(np.float64) / np.sqrt(variance + _BN_EPS)
         bias = state[f"{norm}.bias"].astype(np.float64) - state[f"{norm}.running_mean"].astype(np.float64) * scale
-        x = self._convolution(name, x, weight * scale[:, None, None, None], bias, stride)
+        x = self._convolution(name, x, weight * scale[:, None, None, None], bias, stride=stride)
         if slope is None:
             return x
         if slope == 0.0:
@@ -205,11 +216,12 @@ class Builder:
 
     def _convolution(
         self, name: str, x: str, weight: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-        bias: np.ndarray[tuple[int, ...], np.dtype[np.float64]], stride: int,
+        bias: np.ndarray[tuple[int, ...], np.dtype[np.float64]], *, stride: int = 1, output: str = "",
     ) -> str:  # fmt: skip
-        kernel = weight.shape[2]
+        """*output* names the node of a convolution that is used more than once; its numbers are there once."""
+        kernel = weight.shape[2:]
         # One input channel for each output channel is what makes a convolution depthwise in all our networks.
-        group = weight.shape[0] if weight.shape[1] == 1 and kernel > 1 else 1
+        group = weight.shape[0] if weight.shape[1] == 1 and max(kernel) > 1 else 1
         return self.graph.node(
             "Conv",
             [
@@ -217,9 +229,9 @@ class Builder:
                 self.graph.constant(f"{name}.weight", weight.astype(np.float32)),
                 self.graph.constant(f"{name}.bias", bias.astype(np.float32)),
             ],
-            name,
-            kernel_shape=[kernel, kernel],
+            output or name,
+            kernel_shape=list(kernel),
             strides=[stride, stride],
-            pads=[kernel // 2] * 4,
+            pads=[side // 2 for side in kernel] * 2,
             group=group,
         )

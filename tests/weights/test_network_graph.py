@@ -36,7 +36,9 @@ def with_random_norms(network):
 
 
 @pytest.mark.parametrize(
-    "config", [c for c in ARCHITECTURES.values() if c.channels == 3], ids=lambda config: config.architecture
+    "config",
+    [c for c in ARCHITECTURES.values() if c.channels == 3 and c.family == "RetinaFace"],
+    ids=lambda config: config.architecture,
 )
 @pytest.mark.parametrize("size", [(64, 96), (75, 50)], ids=str)
 def test_says_what_the_torch_network_says(config, size, tmp_path):

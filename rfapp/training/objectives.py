@@ -1,0 +1,120 @@
+"""What a network has to reach in a step of training: matching and loss behind one face, for each family of networks.
+
+The loop asks it to match before the network runs, sums what it counts over all parts and processes, and then has it
+compare. ``told`` names the numbers that it gives back, the loss first, as they stand in ``metrics.jsonl``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from rfapp.errors import SettingsError
+from rfapp.models.config import ModelConfig
+from rfapp.models.prior_box import PriorBox
+from rfapp.text import mark
+from rfapp.training.losses import MultiBoxLoss
+from rfapp.training.matching import Matches, Matching, Targets, match
+from rfapp.training.recipes import Recipe
+from rfapp.training.two_step import TwoStepLoss, summed
+from rfapp.training.world import World
+
+
+class Objective(Protocol):
+    """See the head of this file."""
+
+    told: tuple[str, ...]
+
+    def match(self, targets: Targets) -> Matches:
+        """What the priors of a part are to find, as far as it is known before the network runs."""
+
+    def counts(self, targets: Targets, found: Matches) -> Tensor:
+        """Numbers of a part that have to be summed over the whole step; int64, one-dimensional."""
+
+    def __call__(self, outputs: Any, found: Matches, targets: Targets, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """The share of a part in the step's loss, and of all that is ``told``, without gradient."""
+
+
+class OneStep:
+    """RetinaFace. Every divisor is known beforehand, so that dividing a batch changes nothing."""
+
+    told: tuple[str, ...] = ("loss", "loss_box", "loss_class", "loss_landmark")
+
+    def __init__(self, config: ModelConfig, recipe: Recipe, device: torch.device) -> None:
+        self._priors = _priors(config, recipe, device)
+        self._rule = Matching(positive=recipe.overlap, negative=recipe.background or recipe.overlap)
+        self._loss = MultiBoxLoss(
+            variance=config.variance,
+            box=recipe.box_loss,
+            classes=recipe.class_loss,
+            negatives=recipe.negatives,
+            least_negatives=recipe.least_negatives,
+        )
+
+    def match(self, targets: Targets) -> Matches:
+        return match(self._priors, targets, self._rule)
+
+    def counts(self, targets: Targets, found: Matches) -> Tensor:
+        """Positive priors, and those whose face has landmarks."""
+        return torch.stack([found.face.new_tensor(len(found)), targets.known[found.face].sum()])
+
+    def __call__(
+        self, outputs: tuple[Tensor, Tensor, Tensor], found: Matches, targets: Targets, counts: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        positives, with_landmarks = counts.tolist()
+        sums = self._loss(outputs, self._priors, found, targets)
+        loss, shares = self._loss.total(sums, positives, with_landmarks)
+        return loss, torch.stack([loss, shares.box, shares.classes, shares.landmark]).detach()
+
+
+class TwoStep:
+    """AInnoFace. What the second step is divided by is known only when the first one has spoken: it is summed over the
+    processes, but each of the *parts* that follow one another in a process has its own, and counts alike."""
+
+    told: tuple[str, ...] = ("loss", "loss_box", "loss_class", "loss_landmark", "loss_first_box", "loss_first_class")
+
+    def __init__(self, config: ModelConfig, recipe: Recipe, device: torch.device, world: World, parts: int) -> None:
+        if recipe.class_loss != "focal":
+            raise SettingsError(
+                mark("{network} learns with the focal loss."),
+                mark("Choose the class loss “focal” in the recipe."),
+                network=config.architecture,
+            )
+        self._priors = _priors(config, recipe, device)
+        self._world, self._parts = world, parts
+        self._loss = TwoStepLoss(
+            config=config,
+            first=Matching(positive=recipe.first_overlap, negative=recipe.first_background),
+            second=Matching(positive=recipe.overlap, negative=recipe.background or recipe.overlap),
+            box=recipe.box_loss,
+        )
+
+    def match(self, targets: Targets) -> Matches:
+        return match(self._priors, targets, self._loss.first)
+
+    def counts(self, targets: Targets, found: Matches) -> Tensor:
+        """None."""
+        return found.face.new_zeros(0)
+
+    def __call__(self, outputs: Any, found: Matches, targets: Targets, counts: Tensor) -> tuple[Tensor, Tensor]:
+        sums, mine = self._loss(outputs, self._priors, found, targets)
+        loss, parts = self._loss.total(sums, summed(mine, self._world.sum))
+        told = [loss, parts.first_boxes + parts.boxes, parts.first_classes + parts.classes, parts.landmarks]
+        told += [parts.first_boxes, parts.first_classes]
+        return loss / self._parts, torch.stack(told).detach() / self._parts
+
+
+def objective_for(
+    config: ModelConfig, recipe: Recipe, device: torch.device, world: World | None = None, parts: int = 1
+) -> Objective:
+    """What networks of *config* are trained for; *parts*: in how many a batch is divided. Raises SettingsError."""
+    if config.family == "AInnoFace":
+        return TwoStep(config, recipe, device, world or World(), parts)
+    return OneStep(config, recipe, device)
+
+
+def _priors(config: ModelConfig, recipe: Recipe, device: torch.device) -> Tensor:
+    size = recipe.augmentation.size
+    return PriorBox(config, (size, size)).forward().to(device)
