@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # `rfapp clip.mp4` and `rfapp --score 0.5` open the window.
         words.insert(0, "gui")
         chosen = "gui"
-    arguments = _parser(chosen).parse_args(words)
+    arguments = make_parser(chosen).parse_args(words)
     _log_to_terminal(arguments.debug)
     try:
         result: int = import_module(f"rfapp.cli.{arguments.command}").run(arguments)
@@ -69,7 +69,8 @@ def _log_to_terminal(debug: bool) -> None:
     )
 
 
-def _parser(chosen: str | None) -> argparse.ArgumentParser:
+def make_parser(chosen: str | None) -> argparse.ArgumentParser:
+    """The parser of the whole command line; of the commands only *chosen* has its options."""
     parser = argparse.ArgumentParser(
         prog="rfapp",
         description="Finds faces in the webcam, in videos and in pictures.",
