@@ -15,9 +15,9 @@ import numpy as np
 
 from rfapp.engines import machine
 from rfapp.engines.base import Candidates, Engine
-from rfapp.errors import EngineMissing
+from rfapp.errors import EngineMissing, UsageError
 from rfapp.text import mark
-from rfapp.weights.manifest import Model
+from rfapp.weights import Model, int8_form
 
 __all__ = [
     "Candidates",
@@ -142,8 +142,11 @@ def create(
 ) -> Engine:
     """An engine that runs *model*. *threads*: for a CPU; 0 takes what was measured, or leaves one core free.
 
-    Raises WeightsError, EngineMissing, DeviceMissing or EngineFailed.
+    int8 has to be asked for, by that precision or by the name of a model that is an int8 form: auto never takes it.
+    Raises WeightsError, EngineMissing, DeviceMissing, EngineFailed, or UsageError for int8 elsewhere than on the CPU.
     """
+    if precision == "int8" or model.int8_of:
+        model, engine = int8_form(model), _int8_engine(engine, device)
     chosen = resolve(engine, device)
     notes: list[str] = []
     if chosen == "torch" and engine == "auto" and device == "auto" and "openvino" in available():
@@ -157,6 +160,17 @@ def create(
     made = _load(chosen)(model, device, precision, threads)
     made.notes = (*notes, *made.notes)
     return made
+
+
+def _int8_engine(engine: str, device: str) -> str:
+    if engine not in ("auto", "openvino") or device not in ("auto", "cpu"):
+        raise UsageError(
+            mark("int8 runs with the engine openvino on the CPU, not with the engine {engine} on the device {device}."),
+            mark("Choose engine and device auto, or another precision."),
+            engine=engine,
+            device=device,
+        )
+    return "openvino"
 
 
 def choose_threads(model: Model, engine: str = "auto", precision: str = "auto", seconds: float = 0.25) -> int:

@@ -17,7 +17,7 @@ import openvino as ov
 from rfapp import places, weights
 from rfapp.engines import machine
 from rfapp.engines.base import Candidates, Engine
-from rfapp.engines.openvino_graph import GRAPH_VERSION, build
+from rfapp.engines.openvino_graph import GRAPH_VERSION, build, read_network
 from rfapp.engines.rows import candidates_of, logit, rows_of
 from rfapp.errors import DeviceMissing, EngineFailed
 from rfapp.frames import ByteImage
@@ -29,6 +29,7 @@ from rfapp.weights.manifest import Model
 log = logging.getLogger(__name__)
 
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_HALF = ("bfloat16", "float16")
 #: Picture sizes that have a network compiled for them alone at a time: 15 MB each.
 _SIZES = 4
 #: The first sizes get one at once, further ones when they came this often in a row; until then the network for all
@@ -52,7 +53,11 @@ def half_precision() -> str:
     return next((name for name, mark_ in (("bfloat16", "BF16"), ("float16", "FP16")) if mark_ in able), "")
 
 
-def _choose_precision(asked: str) -> tuple[str, tuple[str, ...]]:
+def _choose_precision(asked: str, model: Model) -> tuple[str, tuple[str, ...]]:
+    if model.int8_of:
+        # Its numbers are rounded for good: that name is told, whatever was asked for.
+        note = mark("{asked} was asked for; {name} is an int8 form.").format(asked=asked, name=model.name)
+        return "int8", () if asked in ("auto", "int8") else (note,)
     half = half_precision()
     if asked == "auto":
         return half or "float32", ()
@@ -86,7 +91,7 @@ class OpenVinoEngine(Engine):
                 mark("Choose the device auto or cpu, or the engine torch."),
                 device=device,
             )
-        self.precision, self.notes = _choose_precision(precision)
+        self.precision, self.notes = _choose_precision(precision, model)
         self.threads = threads or machine.threads_for(self.name, model, self.precision)
         self._model = model
         self._identity = self._fingerprint()
@@ -100,6 +105,7 @@ class OpenVinoEngine(Engine):
         model, core = self._model, _core()
         facts = [
             model.onnx_sha256 or sha256_of(model.path),
+            model.bin_sha256,
             model.config.to_mapping(),
             GRAPH_VERSION,
             self.precision,
@@ -167,8 +173,10 @@ class OpenVinoEngine(Engine):
 
     def _compiled(self, size: tuple[int, int] | None) -> ov.CompiledModel:
         """The network for pictures of *size* (height, width), or of any, from disk if it is there."""
+        # What is not quantised in an int8 form runs in half precision, too.
+        precision = (half_precision() or "float32") if self.precision == "int8" else self.precision
         settings = {
-            "INFERENCE_PRECISION_HINT": _TYPES[self.precision],
+            "INFERENCE_PRECISION_HINT": _TYPES[precision],
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self.threads,
             # Other work on the same cores (decoding, painting) must be able to push ours aside.
@@ -182,11 +190,16 @@ class OpenVinoEngine(Engine):
                 return _core().import_model(io.BytesIO(content), "CPU", settings)
             except RuntimeError:
                 log.debug("%s can't be used and is made again", path, exc_info=True)
-        content = weights.read_onnx(self._model)
-        network = build(_core(), content, self._model.config, size, half=self.precision != "float32")
+        network = build(_core(), self._network(), self._model.config, size, half=self.precision in _HALF)
         compiled = _core().compile_model(network, "CPU", settings)
         _write(path, compiled.export_model().getvalue())
         return compiled
+
+    def _network(self) -> ov.Model:
+        if not self._model.int8_of:
+            return read_network(_core(), weights.read_onnx(self._model))
+        weights.verify(self._model)
+        return _core().read_model(self._model.path)
 
 
 def _tensor(picture: ByteImage) -> ov.Tensor:

@@ -29,15 +29,17 @@ _PRECISE_TWO_STEP = ("coarse",)
 _PRECISE_THIN = ("pictures", "body.stage1", "body.stage2", *_PRECISE)
 
 
-def build(core: ov.Core, content: bytes, config: ModelConfig, size: tuple[int, int] | None, *, half: bool) -> ov.Model:
-    """The network in the ONNX file *content*, with everything around it that can be done inside the graph.
+def build(
+    core: ov.Core, network: ov.Model, config: ModelConfig, size: tuple[int, int] | None, *, half: bool
+) -> ov.Model:
+    """*network* (read from a model's ONNX file, or its int8 form), with everything around it that can be done inside
+    the graph; it is taken apart.
 
     Input: uint8 BGR (1, H, W, 3); *size* is (H, W), or None to leave both to each run. Outputs, cells running by
     level, row and column: float32 (1, cells, A) face logits, which lie side by side so that the score filter is one
     comparison, and float32 (1, cells, A·15, or A·5 without landmarks) rows as :func:`rfapp.engines.rows.rows_of` takes
     them. *half*: the model is going to be compiled for half precision; layers that would not bear it are marked.
     """
-    network = core.read_model(content, ov.Tensor(ov.Type.u8, ov.Shape([0])))
     (pictures,) = network.get_parameters()
     height, width = (-1, -1) if size is None else size
     images = ops.parameter(ov.PartialShape([1, height, width, 3]), ov.Type.u8, name="images")
@@ -59,6 +61,12 @@ def _precise(config: ModelConfig) -> tuple[str, ...]:
     if config.family == "AInnoFace":
         return _PRECISE_TWO_STEP
     return _PRECISE_THIN if config.backbone.startswith("mobilenet") else _PRECISE
+
+
+def read_network(core: ov.Core, content: bytes) -> ov.Model:
+    """The network in the ONNX file *content*."""
+    network: ov.Model = core.read_model(content, ov.Tensor(ov.Type.u8, ov.Shape([0])))
+    return network
 
 
 def _normalised(images: ov.Node, config: ModelConfig, width: int) -> ov.Node:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rfapp.weights.catalogue import find, known, own_folder, verify
+from rfapp.weights.catalogue import find, int8_form, known, own_folder, refuse_int8, verify
 from rfapp.weights.manifest import TRIAL_SIZE, Answer, Model
 from rfapp.weights.onnx_file import read_onnx
 
@@ -22,9 +22,11 @@ __all__ = [
     "Model",
     "find",
     "import_weights",
+    "int8_form",
     "known",
     "own_folder",
     "read_onnx",
+    "refuse_int8",
     "verify",
 ]
 

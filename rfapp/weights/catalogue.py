@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rfapp import places
-from rfapp.errors import EngineMissing, UnknownModel, WeightsAltered, WeightsError, WeightsMissing
+from rfapp.errors import (
+    EngineMissing,
+    OutputExists,
+    SettingsError,
+    UnknownModel,
+    WeightsAltered,
+    WeightsError,
+    WeightsMissing,
+)
 from rfapp.models.config import (
     AINNOFACE,
     AINNOFACE_R18,
@@ -115,8 +124,64 @@ def _untrained(architecture: str) -> WeightsMissing:
 def verify(model: Model) -> None:
     """Make sure that *model*'s files are there and have not changed. Raises WeightsMissing or WeightsAltered."""
     _verify_file(model, model.path, model.sha256, model.bytes)
+    if model.int8_of:
+        _verify_file(model, model.bin_path, model.bin_sha256, model.bin_bytes)
     if model.onnx_sha256:
         _verify_file(model, model.onnx_path, model.onnx_sha256, model.onnx_bytes)
+
+
+def check_name(name: str, models: Mapping[str, Model], folder: Path, suffixes: Sequence[str], *, force: bool) -> None:
+    """Make sure that a new model may be called *name* in *folder*, whose manifest has *models*; its files are to end
+    in *suffixes*. Raises SettingsError, or OutputExists where the name is taken and may not be replaced (*force*)."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise SettingsError(
+            mark("A model can't be called “{name}”."), mark("Use letters, digits, dots, - and _."), name=name
+        )
+    shipped = known().get(name)
+    if shipped is not None and shipped.shipped and shipped.path.parent != folder.resolve():
+        raise OutputExists(
+            mark("The name {name} belongs to a model that comes with rfapp."),
+            mark("Give another one with --name."),
+            name=name,
+        )
+    if not force and (name in models or any((folder / f"{name}{suffix}").exists() for suffix in suffixes)):
+        raise OutputExists(
+            mark("There is a model {name} already."),
+            mark("Give another name with --name, or --force to replace it."),
+            name=name,
+        )
+
+
+def int8_form(model: Model) -> Model:
+    """The int8 form of *model* (which may be one itself), checked to be whole: the user's own before a shipped one.
+
+    Raises WeightsMissing where nobody has made one, or WeightsAltered.
+    """
+    if model.int8_of:
+        return model
+    try:
+        sha256 = model.sha256 or sha256_of(model.path)
+    except OSError as error:
+        raise unreadable(model.path, error) from error
+    for other in sorted(known().values(), key=lambda item: item.shipped):
+        if other.int8_of == sha256 and other.config == model.config:
+            verify(other)
+            return other
+    raise WeightsMissing(
+        mark("There is no int8 form of the model {name}."),
+        mark("Make it out of some hundred pictures like yours: “rfapp weights quantize {name} --calibrate FOLDER”."),
+        name=model.name,
+    )
+
+
+def refuse_int8(model: Model) -> None:
+    """For what needs a network's float32 numbers. Raises WeightsError for an int8 form."""
+    if model.int8_of:
+        raise WeightsError(
+            mark("The model {name} is an int8 form, which only the engine openvino can run."),
+            mark("Give the model that it was made from."),
+            name=model.name,
+        )
 
 
 def _verify_file(model: Model, path: Path, sha256: str, expected: int) -> None:

@@ -20,7 +20,7 @@ from rfapp.models.networks import Network, make_network
 from rfapp.models.retinaface import Phase
 from rfapp.settings import write_whole
 from rfapp.text import mark
-from rfapp.weights.catalogue import no_retinaface, unreadable
+from rfapp.weights.catalogue import no_retinaface, refuse_int8, unreadable
 from rfapp.weights.manifest import Model, to_metadata
 
 #: So many times its size may an archive unpack to.
@@ -102,6 +102,7 @@ def _damaged(path: Path) -> WeightsAltered:
 
 def build(model: Model, phase: Phase = "test") -> Network:
     """The network of *model* with its numbers, in float32 on the CPU. Raises WeightsError."""
+    refuse_int8(model)
     state = read(model.path)
     # On the meta device nothing is drawn at random only to be overwritten: a third of a second for a ResNet-50.
     with torch.device("meta"):

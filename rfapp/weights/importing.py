@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import logging
-import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -21,13 +20,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rfapp.errors import OutputExists, SettingsError, WeightsAltered, WeightsMissing
+from rfapp.errors import WeightsAltered, WeightsMissing
 from rfapp.frames import Detections
 from rfapp.models.config import MNET_025, MNET_025_GRAY, ModelConfig
 from rfapp.settings import write_whole
 from rfapp.text import mark
 from rfapp.weights import checkpoints, manifest
-from rfapp.weights.catalogue import config_for, no_retinaface, own_folder, read_header, sha256_of, unreadable
+from rfapp.weights.catalogue import (
+    check_name,
+    config_for,
+    no_retinaface,
+    own_folder,
+    read_header,
+    sha256_of,
+    unreadable,
+)
 from rfapp.weights.manifest import MANIFEST, TRIAL_SIZE, Answer, Model
 from rfapp.weights.mxnet_file import read_params
 from rfapp.weights.mxnet_layout import state_from_mxnet
@@ -88,7 +95,7 @@ def import_weights(
     name = foreign.name if name is None else name
     folder = own_folder() if folder is None else folder
     models = manifest.read(folder / MANIFEST)
-    _check_name(name, models, folder, force)
+    check_name(name, models, folder, (".safetensors",), force=force)
     model = Model(
         name=name,
         path=folder / f"{name}.safetensors",
@@ -121,28 +128,6 @@ def import_weights(
     model = replace(model, onnx_sha256=hashlib.sha256(onnx).hexdigest(), onnx_bytes=len(onnx), ap=measured)
     manifest.write(folder / MANIFEST, {**models, name: model})
     return Imported(model=model, warning=warning)
-
-
-def _check_name(name: str, models: dict[str, Model], folder: Path, force: bool) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise SettingsError(
-            mark("A model can't be called “{name}”."), mark("Use letters, digits, dots, - and _."), name=name
-        )
-    from rfapp.weights.catalogue import known
-
-    shipped = known().get(name)
-    if shipped is not None and shipped.shipped and shipped.path.parent != folder.resolve():
-        raise OutputExists(
-            mark("The name {name} belongs to a model that comes with rfapp."),
-            mark("Give another one with --name."),
-            name=name,
-        )
-    if not force and (name in models or (folder / f"{name}.safetensors").exists()):
-        raise OutputExists(
-            mark("There is a model {name} already."),
-            mark("Give another name with --name, or --force to replace it."),
-            name=name,
-        )
 
 
 def _judge(faces: Detections) -> tuple[Answer | None, str]:

@@ -61,6 +61,8 @@ class Model:
     norm does nothing in it, and training has to start it anew. ``ap``: measured average precision in percent, by
     protocol.
     ``shipped``: it came with rfapp and can't be changed.
+    ``int8_of``: for the int8 form of another model, the sha256 of that model's weights file; ``path`` is then an
+    OpenVINO file (.xml), and ``bin_path`` beside it, with ``bin_sha256``, holds the numbers.
     """
 
     name: str
@@ -77,6 +79,14 @@ class Model:
     answer: Answer | None = None
     ap: Mapping[str, float] = field(default_factory=dict)
     shipped: bool = False
+    int8_of: str = ""
+    bin_sha256: str = ""
+    bin_bytes: int = 0
+
+    @property
+    def bin_path(self) -> Path:
+        """Where the numbers of an int8 form lie."""
+        return self.path.with_suffix(".bin")
 
     @property
     def onnx_path(self) -> Path:
@@ -90,6 +100,8 @@ class Model:
         if not alone:
             onnx = {"onnx_sha256": self.onnx_sha256, "onnx_bytes": self.onnx_bytes} if self.onnx_sha256 else {}
             values = {"file": self.path.name, "sha256": self.sha256, "bytes": self.bytes, **onnx, **values}
+        if self.int8_of:
+            values |= {"int8_of": self.int8_of, "bin_sha256": self.bin_sha256, "bin_bytes": self.bin_bytes}
         values["folded"] = self.folded
         if self.ap and not alone:  # measured afterwards; the file stays the same bytes
             values["ap"] = dict(self.ap)
@@ -117,6 +129,9 @@ class Model:
             answer=None if answer is None else Answer.from_mapping(answer),
             ap={str(key): float(value) for key, value in values.get("ap", {}).items()},
             shipped=shipped,
+            int8_of=str(values.get("int8_of", "")),
+            bin_sha256=str(values.get("bin_sha256", "")),
+            bin_bytes=int(values.get("bin_bytes", 0)),
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rfapp.errors import WeightsAltered
 from rfapp.frames import FloatArray
 from rfapp.text import mark
-from rfapp.weights.catalogue import checkpoint_reader, unreadable, verify
+from rfapp.weights.catalogue import checkpoint_reader, refuse_int8, unreadable, verify
 from rfapp.weights.manifest import Model
 from rfapp.weights.network_graph import onnx_bytes
 
@@ -30,6 +30,7 @@ def read_onnx(model: Model) -> bytes:
 
 def read_state(model: Model) -> Mapping[str, FloatArray]:
     """The numbers of *model* by name. Raises as :func:`read_onnx` does."""
+    refuse_int8(model)
     if model.path.suffix != ".safetensors":
         tensors = checkpoint_reader(model.path)(model.path)
         return {name: tensor.float().numpy() for name, tensor in tensors.items() if tensor.is_floating_point()}

@@ -26,7 +26,7 @@ def remove_model(name: str) -> Model:
         # The manifest first: should deleting fail, a file too many lies there, and no name leads to nothing.
         manifest.write(folder / MANIFEST, models)
         if all(other.path != gone.path for other in models.values()) and gone.path.parent == folder:
-            for path in (gone.path, gone.path.with_suffix(".onnx")):
+            for path in (gone.path, gone.bin_path if gone.int8_of else gone.onnx_path):
                 path.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
