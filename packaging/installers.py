@@ -257,9 +257,25 @@ PACKAGES = {
     **{library: package for group in ("start", "x11", "wayland") for library, package in dev.LIBRARIES[group]},
     "libstdc++.so.6": "libstdc++6",
     "libgcc_s.so.1": "libgcc-s1",
+    "libwayland-egl.so.1": "libwayland-egl1",
+    "libxcb-glx.so.0": "libxcb-glx0",
+    "libxcb-render.so.0": "libxcb-render0",
+    "libxcb-shm.so.0": "libxcb-shm0",
+    "libxcb.so.1": "libxcb1",
+    "libzstd.so.1": "libzstd1",
 }
 #: These come with the C library itself.
-C_LIBRARY = ("libc.so", "libm.so", "libmvec.so", "libdl.so", "libpthread.so", "librt.so", "libutil.so", "ld-linux")
+C_LIBRARY = (
+    "libc.so",
+    "libm.so",
+    "libmvec.so",
+    "libdl.so",
+    "libpthread.so",
+    "librt.so",
+    "libutil.so",
+    "libresolv.so",
+    "ld-linux",
+)
 
 
 def depends(folder: Path) -> list[str]:

@@ -97,8 +97,8 @@ def preload(engine: str = "auto", device: str = "auto") -> None:
 
 
 def import_torch() -> None:
-    """Load torch. Raises EngineMissing with the loader's reason when it is not there or can't be loaded."""
-    _load("torch")
+    """Load torch. Raises EngineMissing when it is not there, or with the loader's reason when it can't be loaded."""
+    _load(resolve("torch"))
 
 
 def _load(engine: str) -> Callable[[Model, str, str, int], Engine]:
