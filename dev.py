@@ -411,6 +411,7 @@ def checks(arguments: list[str]) -> list[tuple[str, list[str]]]:
         ("ruff format", ["-m", "ruff", "format", "--check", "."]),
         ("mypy", ["-m", "mypy"]),
         ("import rules", ["-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-logo"]),
+        ("documentation", ["-m", "mkdocs", "build", "--strict", "--quiet"]),
         ("core tests without Qt", without_qt),
         ("pytest", ["-m", "pytest", *arguments]),
     ]
@@ -429,6 +430,8 @@ def test(arguments: list[str]) -> int:
             continue  # someone is looking at particular tests
         say(f"dev.py: {name}")
         extra = {"RFAPP_TEST_WITHOUT": "PySide6"} if name == "core tests without Qt" else {}
+        if name == "documentation":
+            extra["NO_MKDOCS_2_WARNING"] = "1"  # advertising of the theme; the version is pinned
         if failed and name == "pytest":
             extra["RFAPP_FAILED_CHECKS"] = ", ".join(failed)  # tests/conftest.py names them above its summary
         status = hand_over([PYTHON, *words], dict(environment, **extra))

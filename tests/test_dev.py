@@ -355,7 +355,8 @@ def test_checks_all_run_and_the_failed_ones_are_handed_to_pytest(dev, monkeypatc
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("RFAPP_TEST_WITHOUT", "torch")  # from a run around this one
     assert dev.test([]) == 1
-    assert len(ran) == 6
+    assert len(ran) == 7
+    assert ["-m", "mkdocs", "build", "--strict", "--quiet"] in [command[1:] for command, _environment in ran]
     command, environment = ran[-1]
     assert command[1:] == ["-m", "pytest"]
     assert environment["RFAPP_FAILED_CHECKS"] == "ruff check, ruff format, mypy"
