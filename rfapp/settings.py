@@ -128,6 +128,17 @@ class DetectorSettings:
         unit="px",
         option="--min-face",
     )
+    second_pass: str = _setting(
+        "off",
+        mark("Second look"),
+        mark(
+            "Look again at the picture's own size, for small faces in crowds, or at half the size, for faces that fill "
+            "the picture. Takes the time of that size as well."
+        ),
+        choices=("off", "half", "original"),
+        option="--second-pass",
+        advanced=True,
+    )
     threads: int = _setting(
         0,
         mark("Threads"),
@@ -176,7 +187,7 @@ class HidingSettings:
     how: str = _setting(
         "off",
         mark("Hide faces"),
-        mark("Make faces unrecognisable, in the window and in everything that is saved. A click on a face shows it."),
+        mark("Make faces unrecognisable, in the window and in what is saved of it. A click on a face shows it again."),
         choices=("off", "blur", "pixelate", "fill"),
         option="--hide",
     )
@@ -290,7 +301,7 @@ class RecordingSettings:
     content: str = _setting(
         "annotated",
         mark("Recording"),
-        mark("annotated: as the window shows it. clean: what the source delivers. hidden: without faces or drawing."),
+        mark("What is recorded: the picture as shown, the bare picture (with all faces), or one with hidden faces."),
         choices=("annotated", "clean", "hidden"),
         option="--record-content",
     )
@@ -306,6 +317,11 @@ class Settings:
     view: ViewSettings = ViewSettings()
     source: SourceSettings = SourceSettings()
     recording: RecordingSettings = RecordingSettings()
+
+    @property
+    def drawn(self) -> ViewSettings:
+        """What is drawn over the picture: numbers only while faces are followed for their own sake."""
+        return dataclasses.replace(self.view, numbers=self.view.numbers and self.tracking.on)
 
     def changed(self, **values: Any) -> Settings:
         """A snapshot with some settings changed, named as in ``changed(detector_score=0.5)``.

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rfapp import settings
 from rfapp.cli.options import add_settings_arguments
+from rfapp.errors import OutputExists, UsageError
+from rfapp.text import mark
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="with --screenshot: how long to wait from the first paint on (default: 5)",
     )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="record SOURCE from the start to the video FILE (MP4), and its faces beside it as .jsonl",
+    )
     add_settings_arguments(parser, ("detector", "tracking", "hiding", "view", "source", "recording"))
 
 
@@ -36,11 +44,24 @@ def run(arguments: argparse.Namespace) -> int:
     from rfapp.gui.app import Start
     from rfapp.gui.app import run as run_window
 
+    _check_recording(arguments)
     return run_window(
         Start(
             source=arguments.source,
             change=lambda saved: settings.from_arguments(arguments, saved),
             screenshot=arguments.screenshot,
             after_s=arguments.after,
+            record=arguments.record,
         )
     )
+
+
+def _check_recording(arguments: argparse.Namespace) -> None:
+    path: Path | None = arguments.record
+    if path is None:
+        return
+    if arguments.source is None:
+        raise UsageError(mark("--record needs something to record."), mark("Name a camera, a stream or a video."))
+    for file in (path, path.with_suffix(".jsonl")):
+        if file.exists():
+            raise OutputExists(mark("“{path}” is there already."), mark("Name another file."), path=str(file))

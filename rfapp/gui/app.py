@@ -32,13 +32,14 @@ XCB_LIBRARIES = {
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How to start: what to open, and whether to end with a screenshot. ``change`` puts the command line's options
-    over the saved settings."""
+    """How to start: what to open, what to record it to, and whether to end with a screenshot. ``change`` puts the
+    command line's options over the saved settings."""
 
     source: str | None
     change: Callable[[Settings], Settings]
     screenshot: Path | None = None
     after_s: float = 5.0
+    record: Path | None = None
 
 
 def run(start: Start) -> int:
@@ -75,6 +76,8 @@ def run(start: Start) -> int:
             window.tell(problem)
         if start.source is not None:
             window.open(start.source)
+            if start.record is not None:
+                window.record(start.record)
         else:
             window.look_for_cameras()
 

@@ -18,6 +18,7 @@ class LiveBridge(QObject):
     result_arrived = Signal(object)
     state_changed = Signal(object)
     error_happened = Signal(object)
+    recording_ended = Signal(object)
     _something_new = Signal()
 
     def __init__(self, pipeline: LivePipeline, parent: QObject | None = None) -> None:
@@ -26,7 +27,9 @@ class LiveBridge(QObject):
         self._results: Mailbox[LiveResult] = Mailbox()
         self._announced = False
         self._something_new.connect(self._take)
-        self._unsubscribe = pipeline.subscribe(self._on_result, self._on_state, self._on_error)
+        self._unsubscribe = pipeline.subscribe(
+            self._on_result, self._on_state, self._on_error, self.recording_ended.emit
+        )
 
     def disconnect_from_pipeline(self) -> None:
         """Hear nothing more."""

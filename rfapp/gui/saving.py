@@ -7,19 +7,45 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QStandardPaths, Signal
+from PySide6.QtCore import QCoreApplication, QObject, QStandardPaths, Signal
 
 from rfapp import settings as settings_store
 from rfapp.errors import RfappError
 from rfapp.frames import Detections
 from rfapp.gui.report import write_report
 from rfapp.gui.texts import sentence_of
-from rfapp.runtime import LiveResult
+from rfapp.runtime import LiveResult, Recording
 from rfapp.settings import Settings, ViewSettings
 from rfapp.sinks.drawing import draw_view
 from rfapp.sinks.pictures import write_picture
 
 log = logging.getLogger(__name__)
+
+
+def new_recording() -> Path:
+    """A free name in the user's folder of videos."""
+    folder = _own(QStandardPaths.StandardLocation.MoviesLocation)
+    name = f"rfapp-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, number = folder / f"{name}.mp4", 1
+    while path.exists() or path.with_suffix(".jsonl").exists():
+        number += 1
+        path = folder / f"{name}-{number}.mp4"
+    return path
+
+
+def told_of_recording(recording: Recording) -> str:
+    """How a recording went, in a sentence."""
+    saved = QCoreApplication.translate("Saver", "Recorded {seconds:.0f} s to {path}").format(
+        seconds=recording.seconds, path=recording.path
+    )
+    if recording.error is None:
+        return saved if recording.frames else QCoreApplication.translate("Saver", "Nothing was recorded.")
+    told = sentence_of(recording.error)
+    return f"{told} {saved}" if recording.path.exists() else told
+
+
+def _own(kind: QStandardPaths.StandardLocation) -> Path:
+    return Path(QStandardPaths.writableLocation(kind)) / "rfapp"
 
 
 class Saver(QObject):
@@ -41,7 +67,7 @@ class Saver(QObject):
 
     def snapshot(self, result: LiveResult, view: ViewSettings) -> None:
         """Keep the picture at its own size, with what is painted over it, in the user's folder of pictures."""
-        folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)) / "rfapp"
+        folder = _own(QStandardPaths.StandardLocation.PicturesLocation)
         self._writer.submit(self._write_snapshot, result, view, folder)
 
     def report(self, path: Path) -> None:

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
-from rfapp.runtime import LivePipeline, LiveResult, Running
+from rfapp.runtime import LivePipeline, LiveResult, Recording, Running
 
 #: The figures of delay are those of so many last frames.
 RECENT_FRAMES = 150
@@ -21,6 +21,7 @@ class StatusLine(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName(self.tr("Status"))
         self._faces = QLabel(objectName="faces")
+        self._recording = QLabel(objectName="recording")
         self._device, self._rates, self._delay, self._dropped, self._size = (
             QLabel(objectName="muted") for _ in range(5)
         )
@@ -32,6 +33,7 @@ class StatusLine(QWidget):
         for label in (self._device, self._size, self._rates, self._delay, self._dropped):
             row.addWidget(label)
         row.addStretch(1)
+        row.addWidget(self._recording)
         row.addWidget(self._faces)
         self._row = row
         self._counts_people = False
@@ -39,7 +41,7 @@ class StatusLine(QWidget):
 
     def text(self) -> str:
         """All that is said, for screen readers and tests."""
-        labels = (self._device, self._size, self._rates, self._delay, self._dropped, self._faces)
+        labels = (self._device, self._size, self._rates, self._delay, self._dropped, self._recording, self._faces)
         return " · ".join(label.text() for label in labels if label.text())
 
     def show_pipeline(self, pipeline: LivePipeline, result: LiveResult | None) -> None:
@@ -77,10 +79,20 @@ class StatusLine(QWidget):
             self._delay.setText("")
         self._dropped.setText(self.tr("{count} dropped").format(count=statistics.dropped) if running else "")
         self._size.setText("" if result is None else f"{result.frame.width}×{result.frame.height}")
+        self._recording.setText(self._recorded(pipeline.recording))
         self._counts_people = pipeline.settings.tracking.on
         self._faces.setText(self._count(result))
         self.setAccessibleDescription(self.text())
         self._fit()
+
+    def _recorded(self, recording: Recording | None) -> str:
+        if recording is None:
+            return ""
+        minutes, seconds = divmod(int(recording.seconds), 60)
+        text = f"● {minutes:02}:{seconds:02}"
+        if recording.dropped:
+            text += " · " + self.tr("{count} not recorded").format(count=recording.dropped)
+        return text
 
     def _count(self, result: LiveResult | None) -> str:
         if result is None or result.detections is None:
@@ -100,7 +112,9 @@ class StatusLine(QWidget):
         labels = [label for label in self._by_need if label.text()]
         for label in self._by_need:
             label.setVisible(bool(label.text()))
-        needed = sum(label.sizeHint().width() + self._row.spacing() for label in [*labels, self._faces])
+        needed = sum(
+            label.sizeHint().width() + self._row.spacing() for label in [*labels, self._recording, self._faces]
+        )
         room = self.width() - 28
         for label in labels:
             if needed <= room:

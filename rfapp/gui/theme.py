@@ -28,6 +28,7 @@ class Colours:
     accent: str
     on_accent: str
     warning: str
+    recording: str
     stage: str  # around the picture
     stage_empty: str  # where a picture would be
 
@@ -43,6 +44,7 @@ DARK = Colours(
     accent="#34c7b0",
     on_accent="#05211d",
     warning="#ffb454",
+    recording="#ff7a70",
     stage="#0c0d10",
     stage_empty="#121417",
 )
@@ -57,6 +59,7 @@ LIGHT = Colours(
     accent="#0a7a6d",
     on_accent="#ffffff",
     warning="#9a5b00",
+    recording="#c02626",
     stage="#16181c",
     stage_empty="#e9edf1",
 )
@@ -173,6 +176,7 @@ QLabel#muted, QLabel#unit {{ color: {c.muted}; }}
 QLabel#heading {{ color: {c.muted}; font-weight: 600; }}
 QLabel#title {{ font-size: 17px; font-weight: 600; }}
 QLabel#faces {{ font-weight: 600; }}
+QLabel#recording {{ font-weight: 600; color: {c.recording}; }}
 QFrame#banner {{ background: {c.raised}; border: 1px solid {c.warning}; border-radius: 8px; }}
 QFrame#rule {{ background: {c.border}; border: none; max-height: 1px; min-height: 1px; }}
 QToolButton {{ background: transparent; border: 1px solid transparent; border-radius: 6px; padding: 5px; }}

@@ -13,7 +13,7 @@ from rfapp.runtime import Ended, Idle, Opening, Paused, Running, State
 
 LIVE, TRAIN, MODELS = 0, 1, 2
 #: What all but the source picker takes of a toolbar with and without tabs, in pixels.
-ROOM_WITH_TABS, ROOM_WITHOUT = 566, 340
+ROOM_WITH_TABS, ROOM_WITHOUT = 602, 376
 
 
 class Toolbar(QWidget):
@@ -22,6 +22,7 @@ class Toolbar(QWidget):
     play_clicked = Signal()
     stop_clicked = Signal()
     snapshot_clicked = Signal()
+    record_clicked = Signal()
     hide_clicked = Signal()
     mirror_clicked = Signal()
     full_screen_clicked = Signal()
@@ -43,6 +44,8 @@ class Toolbar(QWidget):
         self.stop.clicked.connect(self.stop_clicked)
         self.snapshot = self._button("snapshot", self.tr("Save the picture with its faces (S)"))
         self.snapshot.clicked.connect(self.snapshot_clicked)
+        self.record = self._button("record", self.tr("Record what is shown (R)"), checkable=True)
+        self.record.clicked.connect(self.record_clicked)
         self.hide_faces = self._button("hide", self.tr("Hide the faces (H)"), checkable=True)
         self.hide_faces.clicked.connect(self.hide_clicked)
         self.mirror = self._button("mirror", self.tr("Mirror the picture (M)"), checkable=True)
@@ -62,6 +65,7 @@ class Toolbar(QWidget):
         row.addSpacing(6)
         row.addWidget(self.play)
         row.addWidget(self.stop)
+        row.addWidget(self.record)
         row.addWidget(self.snapshot)
         row.addStretch(1)
         row.addWidget(self._tabs)
@@ -110,7 +114,15 @@ class Toolbar(QWidget):
         self.play.setEnabled(not isinstance(state, Idle | Opening))
         self.stop.setEnabled(not isinstance(state, Idle))
         self.snapshot.setEnabled(isinstance(state, Running | Paused | Ended))
+        self.record.setEnabled(isinstance(state, Running | Paused))
         self._recolour()
+
+    def show_recording(self, running: bool) -> None:
+        """Say whether something is being recorded."""
+        self.record.setChecked(running)
+        tip = self.tr("Stop recording (R)") if running else self.tr("Record what is shown (R)")
+        self.record.setToolTip(tip)
+        self.record.setAccessibleName(tip.partition(" (")[0])
 
     def show_page(self, number: int) -> None:
         """Mark the page that is shown; what belongs to the picture rests while another one is."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +30,7 @@ from rfapp.gui.bridge import LiveBridge
 from rfapp.gui.controls import Choice
 from rfapp.gui.memory import Memory
 from rfapp.gui.models_page import ModelsPage
-from rfapp.gui.saving import Saver
+from rfapp.gui.saving import Saver, new_recording, told_of_recording
 from rfapp.gui.settings_pane import SettingsPane
 from rfapp.gui.source_picker import CameraFinder, icon_for, short_name
 from rfapp.gui.stage import Stage
@@ -40,8 +39,8 @@ from rfapp.gui.theme import Theme, app_icon
 from rfapp.gui.timeline import Timeline
 from rfapp.gui.toolbar import LIVE, MODELS, TRAIN, Toolbar
 from rfapp.places import log_dir
-from rfapp.runtime import Idle, LivePipeline, LiveResult, Opening, Paused, Running, State
-from rfapp.settings import Settings, ViewSettings
+from rfapp.runtime import Idle, LivePipeline, LiveResult, Opening, Paused, Recording, Running, State
+from rfapp.settings import Settings
 from rfapp.sources import Camera, SourceInfo
 from rfapp.weights import known
 
@@ -139,6 +138,7 @@ class Window(QWidget):
         self.bridge.result_arrived.connect(self._show_result)
         self.bridge.state_changed.connect(self._show_state)
         self.bridge.error_happened.connect(self.stage.show_problem)
+        self.bridge.recording_ended.connect(self._recording_ended)
         toolbar, stage = self.toolbar, self.stage
         toolbar.picker.set_recent(self._memory.recent)
         for signal, act in (
@@ -149,6 +149,7 @@ class Window(QWidget):
             (toolbar.play_clicked, self.play_or_pause),
             (toolbar.stop_clicked, self._pipeline.stop),
             (toolbar.snapshot_clicked, self.save_snapshot),
+            (toolbar.record_clicked, self.toggle_recording),
             (toolbar.hide_clicked, self.toggle_hiding),
             (toolbar.mirror_clicked, self.toggle_mirror),
             (toolbar.full_screen_clicked, self.toggle_full_screen),
@@ -178,6 +179,7 @@ class Window(QWidget):
             ("F", self.toggle_full_screen),
             ("F11", self.toggle_full_screen),
             ("M", self.toggle_mirror),
+            ("R", self.toggle_recording),
             ("H", self.toggle_hiding),
             ("T", self.toggle_tracking),
             ("S", self.save_snapshot),
@@ -215,7 +217,27 @@ class Window(QWidget):
         """Save the shown picture at its own size, with what is painted over it, to the user's folder of pictures."""
         result = self.view.result
         if result is not None:
-            self._saver.snapshot(result, self._view_settings)
+            self._saver.snapshot(result, self._settings.drawn)
+
+    def toggle_recording(self) -> None:
+        """Record what is shown to the user's folder of videos, or complete the recording."""
+        if self._pipeline.recording is not None:
+            self._pipeline.stop_recording()
+        elif isinstance(self._pipeline.state, Running | Paused):
+            self.record(new_recording())
+        self.toolbar.show_recording(self._pipeline.recording is not None)
+
+    def record(self, path: Path) -> None:
+        """Record what is shown to the video *path* from the next frame on."""
+        self._pipeline.record(path)
+        self.toolbar.show_recording(True)
+        self._refresh_status()
+
+    @Slot(object)
+    def _recording_ended(self, recording: Recording) -> None:
+        self.toolbar.show_recording(self._pipeline.recording is not None)
+        self._refresh_status()
+        self.tell(told_of_recording(recording))
 
     def _report(self) -> None:
         if path := dialogs.ask_report_file(self):
@@ -313,19 +335,13 @@ class Window(QWidget):
     def _show_settings(self) -> None:
         settings = self._settings
         self._theme.want(settings.view.theme)
-        self.view.set_view(self._view_settings)
+        self.view.set_view(self._settings.drawn)
         hidden = settings.hiding.how != "off"
         self.view.set_clickable(hidden)
         if hidden:
             self._hide_how = settings.hiding.how
         self.toolbar.hide_faces.setChecked(hidden)
         self.toolbar.mirror.setChecked(settings.view.mirror)
-
-    @property
-    def _view_settings(self) -> ViewSettings:
-        """What is drawn: numbers only while faces are followed for their own sake."""
-        view = self._settings.view
-        return replace(view, numbers=view.numbers and self._settings.tracking.on)
 
     def _save_settings(self) -> None:
         if self._remember:

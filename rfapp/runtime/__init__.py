@@ -2,6 +2,7 @@
 
 from rfapp.runtime.mailbox import Mailbox
 from rfapp.runtime.pipeline import LivePipeline
+from rfapp.runtime.recorder import Recording
 from rfapp.runtime.states import DetectorTitle, Ended, Failed, Idle, LiveResult, Opening, Paused, Running, State
 from rfapp.runtime.statistics import Spread, Statistics
 
@@ -15,6 +16,7 @@ __all__ = [
     "Mailbox",
     "Opening",
     "Paused",
+    "Recording",
     "Running",
     "Spread",
     "State",

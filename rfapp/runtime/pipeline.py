@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from rfapp.detector import FaceDetector
 from rfapp.errors import CameraFailed, EngineFailed, RfappError
@@ -21,6 +22,7 @@ from rfapp.runtime.capture import Capture, CaptureEvents
 from rfapp.runtime.following import Follower, hidden_in
 from rfapp.runtime.loader import DetectorLoader, MakeDetector, same_network
 from rfapp.runtime.mailbox import Mailbox
+from rfapp.runtime.recorder import Recorder, Recording, hiding_for
 from rfapp.runtime.screen import screen_picture
 from rfapp.runtime.states import (
     DetectorTitle,
@@ -88,6 +90,7 @@ class LivePipeline:
         self._last_detect_s = 0.0
         self._follower = Follower(on_film=self._show_nobody)
         self._shown: frozenset[int] = frozenset()
+        self._recorder: Recorder | None = None
         self._asleep = False
         self._closing = threading.Event()
         self._threads = [
@@ -104,9 +107,11 @@ class LivePipeline:
         on_result: Callable[[LiveResult], None] | None = None,
         on_state: Callable[[State], None] | None = None,
         on_error: Callable[[RfappError], None] | None = None,
+        on_recorded: Callable[[Recording], None] | None = None,
     ) -> Callable[[], None]:
-        """Be told of results, states and errors that do not end anything. Returns a function that ends it."""
-        return self._subscribers.add(on_result, on_state, on_error)
+        """Be told of results, states, errors that do not end anything, and recordings that have ended. Returns a
+        function that ends it."""
+        return self._subscribers.add(on_result, on_state, on_error, on_recorded)
 
     @property
     def state(self) -> State:
@@ -130,6 +135,12 @@ class LivePipeline:
     def detector(self) -> DetectorTitle | None:
         """What finds the faces just now; None before the first model is ready."""
         return self._title
+
+    @property
+    def recording(self) -> Recording | None:
+        """How far the recording that is under way is; None while nothing is recorded."""
+        recorder = self._recorder
+        return None if recorder is None else recorder.state
 
     @property
     def shown_faces(self) -> frozenset[int]:
@@ -208,6 +219,28 @@ class LivePipeline:
             self._shown = self._shown | {track} if shown else self._shown - {track}
             self._detect_again()
 
+    def record(self, path: Path) -> None:
+        """Record from the next frame on what is played, as the settings want it, to the video *path*, and the faces to
+        a .jsonl file beside it. It ends with the source, with ``stop_recording``, or when it can't be gone on with."""
+        with self._lock:
+            self.stop_recording()
+            info = None if self._capture is None else self._capture.info
+            rate = None if info is None else info.rate
+            self._recorder = Recorder(path, self._settings.recording.content, rate=rate, on_end=self._recorded)
+
+    def stop_recording(self) -> None:
+        """Complete the recording; that it is complete is told to who subscribed."""
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.stop()
+
+    def _recorded(self, recording: Recording) -> None:
+        """On the recorder's thread."""
+        with self._lock:
+            if self._recorder is not None and self._recorder.path == recording.path:
+                self._recorder = None
+        self._fail(self._subscribers.recorded(recording))
+
     def _show_nobody(self) -> None:
         self._shown = frozenset()
 
@@ -229,14 +262,14 @@ class LivePipeline:
         """End all threads, waiting up to *timeout* seconds. False when one hangs in a driver and is left behind."""
         deadline = time.monotonic() + timeout
         with self._lock:
-            capture = self._capture
+            capture, recorder = self._capture, self._recorder
             self._leave()
             self._subscribers.clear()
         self._closing.set()
         self._detector_there.set()
         self._frames.close()
         self._loader.close()
-        threads = [*self._threads, *([capture.thread] if capture is not None else [])]
+        threads = [*self._threads, *(part.thread for part in (capture, recorder) if part is not None)]
         for thread in threads:
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -251,6 +284,7 @@ class LivePipeline:
 
     def _leave(self) -> None:
         self._generation += 1
+        self.stop_recording()
         if self._capture is not None:
             self._capture.close()
             self._capture = None
@@ -286,9 +320,12 @@ class LivePipeline:
             if self._stalled is not None and capture.info is not None:
                 self._stalled = None
                 self._tell_state(Running(capture.info))
-            asleep = self._asleep
+            recorder = self._recorder
+            asleep = self._asleep and recorder is None
         if asleep:
             return
+        if recorder is not None:
+            recorder.captured(frame)
         self.statistics.frame_captured(frame)
         since = self._detecting_since
         slow = self._last_detect_s > SLOW_S or (since is not None and frame.captured_at - since > SLOW_S)
@@ -417,10 +454,14 @@ class LivePipeline:
         def find(score: float) -> Detections:
             return detector(frame.image, score=score, nms=network.nms, size=network.size, min_face=network.min_face)
 
-        followed = self._follower.find(find, frame, settings, still=self._stills)
+        recorder = self._recorder
+        wanted = hiding_for(recorder, settings)
+        followed = self._follower.find(find, frame, wanted, still=self._stills)
         detections = followed.faces
         seconds = time.perf_counter() - started
         hidden = hidden_in(followed, settings, self._shown)
+        if recorder is not None:
+            recorder.detected(frame, detections, settings.drawn, hidden_in(followed, wanted, self._shown))
         picture = screen_picture(frame.image, hidden)
         with self._lock:
             self._detecting_since = None

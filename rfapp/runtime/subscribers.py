@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rfapp.errors import RfappError
+from rfapp.runtime.recorder import Recording
 from rfapp.runtime.states import Failed, LiveResult, State
 from rfapp.text import mark
 
@@ -20,6 +21,7 @@ class _Subscriber:
     on_result: Callable[[LiveResult], None] | None
     on_state: Callable[[State], None] | None
     on_error: Callable[[RfappError], None] | None
+    on_recorded: Callable[[Recording], None] | None
 
 
 class Subscribers:
@@ -34,9 +36,10 @@ class Subscribers:
         on_result: Callable[[LiveResult], None] | None,
         on_state: Callable[[State], None] | None,
         on_error: Callable[[RfappError], None] | None,
+        on_recorded: Callable[[Recording], None] | None,
     ) -> Callable[[], None]:
         """Returns a function that ends it."""
-        subscriber = _Subscriber(on_result, on_state, on_error)
+        subscriber = _Subscriber(on_result, on_state, on_error, on_recorded)
         with self._lock:
             self._all += (subscriber,)
 
@@ -59,6 +62,10 @@ class Subscribers:
 
     def error(self, error: RfappError) -> Failed | None:
         return _call((s.on_error for s in self._all), error)
+
+    def recorded(self, recording: Recording) -> Failed | None:
+        """A recording has ended."""
+        return _call((s.on_recorded for s in self._all), recording)
 
 
 def _call(callbacks: Any, value: Any) -> Failed | None:

@@ -1,0 +1,88 @@
+"""Pictures into a stream of H.264."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.container
+import cv2
+from av.video.reformatter import Colorspace, VideoReformatter
+
+from rfapp.frames import ByteImage
+
+#: Every usual frame rate and a Matroska file's milliseconds are whole numbers of these.
+TIME_BASE = Fraction(1, 120_000)
+_BT709 = 1  # the number of these colours in ITU-T H.273, for primaries, transfer and matrix
+_LIMITED = 1  # FFmpeg's number for the range 16 to 235
+_ROUNDED = 0x2 | 0x40000  # swscale's SWS_BILINEAR and SWS_ACCURATE_RND: without the latter colours come out darker
+
+
+class Encoder:
+    """A stream of H.264 in *container* for pictures of *width* × *height*.
+
+    An odd width or height gets one more row or column, for H.264 wants even ones; a picture of another size is scaled.
+    Frames keep their times (to 1/120000 s), whatever their *rate* (frames a second), which only helps to plan.
+    *options* are those of x264, *threads* its threads (0: as many as it likes).
+    """
+
+    def __init__(
+        self,
+        container: av.container.OutputContainer,
+        width: int,
+        height: int,
+        *,
+        rate: float | None,
+        options: dict[str, str],
+        threads: int = 0,
+    ) -> None:
+        self._container = container
+        self._size = (width + width % 2, height + height % 2)
+        self._reformatter = VideoReformatter()
+        self._last = -1
+        stream = self._stream = container.add_stream(
+            "libx264", rate=Fraction(rate or 30).limit_denominator(1001), options=options
+        )
+        stream.width, stream.height = self._size
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = TIME_BASE
+        context: Any = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED
+        context.thread_count = threads
+
+    @property
+    def end_s(self) -> float:
+        """The time of the last picture."""
+        return float(self._last * TIME_BASE)
+
+    def append(self, image: ByteImage, time_s: float) -> None:
+        """Encode *image* (uint8 BGR). Raises FFmpegError and OSError."""
+        frame = self._encodable(image)
+        frame.pts = self._last = max(round(time_s / TIME_BASE), self._last + 1)
+        frame.time_base = TIME_BASE
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        self._container.mux(self._stream.encode())
+
+    def _encodable(self, image: ByteImage) -> av.VideoFrame:
+        width, height = self._size
+        rows, columns = image.shape[:2]
+        if (rows + rows % 2, columns + columns % 2) != (height, width):  # the video changes its size on the way
+            image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
+        elif (rows, columns) != (height, width):
+            image = cv2.copyMakeBorder(image, 0, height - rows, 0, width - columns, cv2.BORDER_REPLICATE).astype(
+                "uint8", copy=False
+            )
+        frame = self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(image, "bgr24"),
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            interpolation=_ROUNDED,
+            threads=1,
+        )
+        frame.colorspace, frame.color_range = _BT709, _LIMITED
+        return frame
