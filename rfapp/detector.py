@@ -129,6 +129,7 @@ class FaceDetector:
         score: float = 0.6,
         nms: float = 0.4,
         min_face: int = 0,
+        second_pass: str = "off",
         threads: int = 0,
     ) -> None:
         settings = _checked(
@@ -141,6 +142,7 @@ class FaceDetector:
             score=score,
             nms=nms,
             min_face=min_face,
+            second_pass=second_pass,
             threads=threads,
         )
         found = model if isinstance(model, Model) else weights.find(model)
@@ -220,10 +222,30 @@ class FaceDetector:
             settings = _checked(settings, **changes)
         if isinstance(image, list | tuple):
             return self._detect([_valid(item) for item in image], settings)
-        item = prepare(_valid(image), settings.size, self.weights.config)
+        picture = _valid(image)
+        faces = self._look(picture, settings.size, settings)
+        again = second_size(picture, settings)
+        if again is None:
+            return faces
+        return joined(faces, self._look(picture, again, settings), picture, again, settings)
+
+    def _look(self, image: ByteImage, size: Size, settings: DetectorSettings) -> Detections:
+        item = prepare(image, size, self.weights.config)
         return decode(self._running().candidates([item.image], settings.score)[0], item, self.weights.config, settings)
 
     def _detect(self, images: Sequence[ByteImage], settings: DetectorSettings) -> list[Detections]:
+        results = self._look_at_all(images, [settings.size] * len(images), settings)
+        sizes = [second_size(image, settings) for image in images]
+        wanted = [index for index, size in enumerate(sizes) if size is not None]
+        again = [(images[index], size) for index, size in enumerate(sizes) if size is not None]
+        seen = self._look_at_all([image for image, _ in again], [size for _, size in again], settings)
+        for index, (image, size), faces in zip(wanted, again, seen, strict=True):
+            results[index] = joined(results[index], faces, image, size, settings)
+        return results
+
+    def _look_at_all(
+        self, images: Sequence[ByteImage], sizes: Sequence[Size], settings: DetectorSettings
+    ) -> list[Detections]:
         """Pictures that have one size once prepared go to the engine together."""
         shared = self._running()
         results: dict[int, Detections] = {}
@@ -235,8 +257,8 @@ class FaceDetector:
                 results[index] = decode(rows, item, self.weights.config, settings)
             group.clear()
 
-        for index, image in enumerate(images):
-            item = prepare(image, settings.size, self.weights.config)
+        for index, (image, size) in enumerate(zip(images, sizes, strict=True)):
+            item = prepare(image, size, self.weights.config)
             group = waiting.setdefault(item.image.shape, [])
             group.append((index, item))
             if len(group) >= shared.engine.batch:
@@ -247,7 +269,7 @@ class FaceDetector:
         return [results[index] for index in range(len(images))]
 
     def timed(self, image: ByteImage) -> tuple[Detections, dict[str, float]]:
-        """The faces of one picture, and the seconds that each stage took: prepare, network, decode, whole."""
+        """The faces of one picture, and the seconds that each stage took: prepare, network, decode, whole. One look."""
         shared, picture = self._running(), _valid(image)
         began = time.perf_counter()
         item = prepare(picture, self.settings.size, self.weights.config)
@@ -319,6 +341,42 @@ def decode(rows: Candidates, picture: Prepared, config: ModelConfig, settings: D
     if rows.landmarks is not None:
         landmarks = decode_landmarks(rows.landmarks[kept], anchors[kept], config.variance) * scale[:2]
     return Detections(boxes[kept], rows.scores[kept], landmarks)
+
+
+#: What a second look is for, in pixels of the picture that the network gets: at half size the larger faces, at the
+#: picture's own size the smaller ones. The others were seen better the first time.
+_LEAST_AT_HALF = 32.0
+_MOST_AT_ORIGINAL = 256.0
+
+
+def second_size(image: ByteImage, settings: DetectorSettings) -> Size | None:
+    """The size of the second look at *image*; None when there is none, or when it would be the first one again."""
+    longest = max(image.shape[:2])
+    first = longest if settings.size == "original" else settings.size
+    if settings.second_pass == "half":
+        half = max(STRIDE, first // 2)
+        return half if half != first else None
+    if settings.second_pass == "original" and first != longest:
+        return "original"
+    return None
+
+
+def joined(
+    first: Detections, second: Detections, image: ByteImage, size: Size, settings: DetectorSettings
+) -> Detections:
+    """The faces of both looks, each once; *size* is that of the second one."""
+    sides = (second.boxes[:, 2:] - second.boxes[:, :2]).max(axis=1, initial=0)
+    low, high = (
+        (0.0, _MOST_AT_ORIGINAL) if size == "original" else (_LEAST_AT_HALF * max(image.shape[:2]) / size, np.inf)
+    )
+    fits = (sides >= low) & (sides <= high)
+    boxes = np.concatenate([first.boxes, second.boxes[fits]])
+    scores = np.concatenate([first.scores, second.scores[fits]])
+    kept = nms(boxes, scores, settings.nms)
+    landmarks = None
+    if first.landmarks is not None and second.landmarks is not None:
+        landmarks = np.concatenate([first.landmarks, second.landmarks[fits]])[kept]
+    return Detections(boxes[kept], scores[kept], landmarks)
 
 
 def try_out(model: Model, size: int = weights.TRIAL_SIZE) -> Detections:

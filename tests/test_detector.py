@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 from rfapp import FaceDetector, engines, weights
 from rfapp import detector as detector_module
 from rfapp.cli import main
-from rfapp.detector import built_in_picture, decode, prepare
+from rfapp.detector import built_in_picture, decode, prepare, second_size
 from rfapp.engines import Candidates, machine
 from rfapp.errors import EngineFailed, RfappError, SettingsError, UnknownModel, UsageError
 from rfapp.models.config import MOBILENET_025
@@ -452,3 +452,35 @@ def test_every_error_of_the_detector_is_ours(detector):
     for given in (object(), [object()], np.zeros(3)):
         with pytest.raises(RfappError):
             detector(given)
+
+
+def test_a_second_look_finds_what_the_first_size_misses(test_data):
+    crowd = read_picture(test_data / "photos" / "crowd_selfie.jpg")
+    with FaceDetector(size=320) as once, once.with_settings(second_pass="original") as twice:
+        few, more = once(crowd), twice(crowd)
+        assert len(more) > 2 * len(few)
+        assert (np.diff(more.scores) <= 0).all()
+        assert len(more.landmarks) == len(more)
+        # No face twice.
+        among = overlaps(more.boxes, more.boxes)
+        np.fill_diagonal(among, 0)
+        assert among.max() <= 0.4
+        together = twice([crowd, crowd[:600, :800]])
+        np.testing.assert_array_equal(together[0].boxes, more.boxes)
+        np.testing.assert_array_equal(together[1].scores, twice(crowd[:600, :800]).scores)
+
+
+def test_a_second_look_at_half_size_finds_a_face_that_fills_the_picture(face):
+    close = cv2.resize(face[40:200, 160:290], None, fx=12, fy=12, interpolation=cv2.INTER_CUBIC)
+    with FaceDetector(size="original") as once, once.with_settings(second_pass="half") as twice:
+        before = max(once(close, score=0.02).scores, default=0)
+        assert max(twice(close, score=0.02).scores, default=0) >= before
+        half = once(close, size=max(close.shape) // 2, score=0.02)
+        assert len(half)
+        assert max(twice(close, score=0.02).scores) == pytest.approx(max(before, half.scores[0]), abs=1e-6)
+
+
+@pytest.mark.parametrize(("second_pass", "size"), [("original", "original"), ("original", 512), ("off", 640)])
+def test_no_second_look_at_the_same_size(face, second_pass, size):
+    settings = DetectorSettings(second_pass=second_pass, size=size)
+    assert second_size(face, settings) is None
