@@ -29,6 +29,7 @@ from rfapp.errors import (
     WeightsMissing,
 )
 from rfapp.models.config import MOBILENET_025
+from rfapp.sources import read_picture
 from rfapp.weights.removing import remove_model
 
 BASE = "mobilenet0.25-imported"
@@ -205,3 +206,33 @@ def test_the_command_makes_one(tmp_path, capsys):
     assert weights.int8_form(weights.find(BASE)).name == "made"
     assert main(["weights", "quantize", BASE, "--calibrate", str(folder / "broken.jpg")]) != 0
     assert "None of the pictures" in capsys.readouterr().err
+
+
+def test_the_default_model_comes_with_its_int8_form():
+    """Made of its very numbers: whoever changes them makes the int8 form again (weights/README.md)."""
+    form = weights.int8_form(weights.find("mobilenet0.25"))
+    assert form.shipped
+    with FaceDetector(precision="int8", threads=1) as detector:
+        assert (detector.precision, detector.notes) == ("int8", ())
+        assert len(detector(built_in_picture())) == 1
+
+
+def test_int8_finds_the_faces_that_float32_finds(test_data):
+    """Boxes may be a few pixels off; nobody is lost who is not next to the threshold."""
+    model = weights.find("mobilenet0.25")
+    found = {"int8": 0, "float32": 0}
+    with (
+        FaceDetector(model, precision="int8", score=0.5, threads=1) as rough,
+        FaceDetector(model, "openvino", precision="float32", score=0.5, threads=1) as exact,
+    ):
+        for path in sorted((test_data / "photos").iterdir()):
+            if path.suffix == ".json":
+                continue
+            image = read_picture(path)
+            sure, ours = exact(image, score=0.7), rough(image)
+            found["int8"] += len(ours)
+            found["float32"] += len(exact(image))
+            for box in sure.boxes:
+                off = np.abs(ours.boxes - box).max(axis=1).min()
+                assert off <= 0.15 * (box[2:] - box[:2]).max(), path.name
+    assert abs(found["int8"] - found["float32"]) <= 0.03 * found["float32"]
