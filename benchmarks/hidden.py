@@ -73,7 +73,7 @@ def changed(copy: ByteImage, original: ByteImage, box: FloatArray, how: str) -> 
 def look(clip: Path, detector: FaceDetector) -> list[Shown]:
     cuts, scene, shown = CutFinder(), 0, []
     for frame in frames(clip):
-        scene += cuts.is_cut(frame.image)
+        scene += cuts.is_cut(frame.image, frame.time_s)
         shown.append(Shown(frame.time_s, scene, detector(frame.image, score=FAINT)))
     return shown
 

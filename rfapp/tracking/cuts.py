@@ -18,6 +18,8 @@ _LEAST, _MOST = 10.0, 25.0
 _PART, _TIMES = 0.16, 2.0
 #: What the frames before did is forgotten by this factor a frame.
 _FADING = 0.85
+#: After a longer time than usual so many times more may have changed, at most.
+_LONGER = 6.0
 
 
 class CutFinder:
@@ -30,24 +32,36 @@ class CutFinder:
     def __init__(self) -> None:
         self._last: Grey | None = None
         self._usual = 0.0
+        self._last_s = 0.0
+        self._usual_s = 0.0  # between two frames
 
     def reset(self) -> None:
         """The next frame has nothing to do with the last one."""
-        self._last, self._usual = None, 0.0
+        self._last, self._usual, self._usual_s = None, 0.0, 0.0
 
-    def is_cut(self, image: ByteImage) -> bool:
-        """Whether *image* (uint8 BGR H×W×3) shows another scene than the one before; the first one does not."""
+    def is_cut(self, image: ByteImage, time_s: float) -> bool:
+        """Whether *image* (uint8 BGR H×W×3) shows another scene than the one before; the first two do not. *time_s*:
+        on the film's clock. After a longer time than usual, because frames were dropped, more may have changed."""
         step = max(1, max(image.shape[:2]) // _POINTS)
         small = image[step // 2 :: step, step // 2 :: step, 1].astype(np.float32)  # green: most of the brightness
         last, self._last = self._last, small
+        passed, self._last_s = time_s - self._last_s, time_s
         if last is None:
             return False
         if last.shape != small.shape:
             self._usual = 0.0
             return True
         part = _changed(last, small)
-        cut = part > _PART and part > _TIMES * self._usual and _changed(_moved(last, small), small) > _PART
-        self._usual = max(part, self._usual * _FADING)
+        known = self._usual_s > 0  # nothing is usual before there were two frames
+        longer = min(max(passed / self._usual_s, 1.0), _LONGER) if known else 1.0
+        cut = (
+            known
+            and part > _PART
+            and part > _TIMES * self._usual * longer
+            and _changed(_moved(last, small), small) > _PART
+        )
+        self._usual = max(part / longer, self._usual * _FADING)
+        self._usual_s = min(passed, self._usual_s / _FADING) if known else passed
         return cut
 
 

@@ -91,7 +91,7 @@ class Tracker:
         """
         before, self._last_s = self._last_s, time_s
         again = before is not None and abs(time_s - before) <= _SHORTEST_S
-        self.cut = (image is not None and self._cuts.is_cut(image)) or (before is not None and time_s < before)
+        self.cut = (image is not None and self._cuts.is_cut(image, time_s)) or (before is not None and time_s < before)
         if self.cut and not again:
             self.finish()
         passed = 0.0 if before is None else max(0.0, time_s - before)
