@@ -18,7 +18,10 @@ MOST_OF_A_LOG = 1_000_000
 
 
 def write_report(path: Path) -> Path:
-    """Write versions, devices, settings and logs to the zip file *path*. No picture is in it. Raises OutputError."""
+    """Write versions, devices, settings and logs to the zip file *path*. Raises OutputError.
+
+    No picture is in it, and not what was opened lately: the addresses of streams may hold passwords.
+    """
     try:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in _parts():
@@ -33,7 +36,7 @@ def write_report(path: Path) -> Path:
 def _parts() -> Iterator[tuple[str, bytes]]:
     findings = [asdict(finding) for finding in diagnosis.examine(selftest=True)]
     yield "doctor.json", json.dumps(findings, indent=1, ensure_ascii=False, default=str).encode()
-    for folder, pattern in ((log_dir(), "*.log*"), (config_dir(), "*.toml")):
+    for folder, pattern in ((log_dir(), "*.log*"), (config_dir(), "settings*.toml")):
         for file in sorted(folder.glob(pattern)) if folder.is_dir() else ():
             content = file.read_bytes()
             yield file.name, content[-MOST_OF_A_LOG:]

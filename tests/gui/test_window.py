@@ -404,9 +404,11 @@ def test_a_snapshot_that_can_not_be_written_is_told(make_window, qtbot, tmp_path
 
 def test_a_problem_report_holds_versions_and_settings_and_no_picture(own_folders, tmp_path):
     settings_store.save(Settings().changed(detector_score=0.5), settings_store.settings_file())
+    memory.save(memory.Memory().opened("rtsp://me:secret@camera/1"), memory.memory_file())
     path = write_report(tmp_path / "report.zip")
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
+        assert not [name for name in names if b"secret" in archive.read(name)]
         assert "doctor.json" in names
         assert "settings.toml" in names
         assert "PySide6" in archive.read("doctor.json").decode()
