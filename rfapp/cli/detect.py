@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("jsonl", "csv"), help="the form of the results (default: jsonl; csv for a file named .csv)"
     )
-    parser.add_argument("--output", metavar="FILE", type=Path, help="write the results to FILE (default: print them)")
+    parser.add_argument(
+        "--output", metavar="FILE", type=Path, help="write the results to FILE (default, and with “-”: print them)"
+    )
     parser.add_argument(
         "--save-media",
         metavar="DIR",
@@ -64,6 +66,8 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
 
     began = time.monotonic()
     settings = settings_from(arguments)
+    if arguments.output == Path("-"):
+        arguments.output = None
     output: Path | None = arguments.output
     folder: Path | None = arguments.save_media
     _check_usage(arguments)

@@ -151,6 +151,17 @@ def test_lines_of_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "6 inputs, 12 frames, 8 faces" in captured.err
 
 
+def test_a_dash_is_standard_output(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["detect", str(folder / "p10.png"), "--output", "-"]) == 0
+    printed = capsys.readouterr().out
+    assert main(["detect", str(folder / "p10.png")]) == 0
+    assert printed == capsys.readouterr().out != ""
+    assert not (tmp_path / "-").exists()
+
+
 def test_csv(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["detect", str(folder), "--format", "csv", "--quiet"]) == 0
     printed = capsys.readouterr().out
