@@ -56,7 +56,7 @@ def run(start: Start) -> int:
     from rfapp.gui.theme import Theme
     from rfapp.gui.window import Window
     from rfapp.runtime import LivePipeline
-    from rfapp.weights import known
+    from rfapp.weights import float_models
 
     undo_opencv_qt()  # after the imports above, which load OpenCV, and before Qt looks for its plug-ins
     application = QApplication.instance() or QApplication(sys.argv[:1])
@@ -66,7 +66,8 @@ def run(start: Start) -> int:
     theme = Theme(application)
     pipeline = LivePipeline(None, settings)
     # A run for a screenshot leaves no trace in what the window remembers.
-    window = Window(pipeline, theme, models=tuple((name, name) for name in known()), remember=start.screenshot is None)
+    models = tuple((name, name) for name in float_models())
+    window = Window(pipeline, theme, models=models, remember=start.screenshot is None)
     catch_exceptions(window.tell)
     report = None if start.screenshot is None else Screenshot(window, pipeline, start.screenshot, start.after_s)
 

@@ -23,7 +23,7 @@ from rfapp.errors import RfappError
 from rfapp.gui.tasks import Task
 from rfapp.gui.texts import sentence_of
 from rfapp.models.config import ARCHITECTURES
-from rfapp.weights import known
+from rfapp.weights import float_models
 
 RECIPES = ("quick", "fine-tune", "published")
 
@@ -115,7 +115,7 @@ class TrainingForm(QWidget):
         before = self.start_from.currentData()
         self.start_from.clear()
         self.start_from.addItem(self.tr("chance"), "")
-        for name in known():
+        for name in float_models():
             self.start_from.addItem(name, name)
         self.start_from.setCurrentIndex(max(0, self.start_from.findData(before)))
 

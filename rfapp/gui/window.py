@@ -42,7 +42,7 @@ from rfapp.places import log_dir
 from rfapp.runtime import Idle, LivePipeline, LiveResult, Opening, Paused, Recording, Running, State
 from rfapp.settings import Settings
 from rfapp.sources import Camera, SourceInfo
-from rfapp.weights import known
+from rfapp.weights import float_models
 
 if TYPE_CHECKING:
     from rfapp.gui.training_page import TrainingPage
@@ -356,7 +356,7 @@ class Window(QWidget):
     def _models_changed(self) -> None:
         control = self.pane.control("detector_model")
         assert isinstance(control, Choice)
-        control.set_choices(tuple((name, name) for name in known()))
+        control.set_choices(tuple((name, name) for name in float_models()))
 
     @Slot(bool)
     def show_pane(self, shown: bool) -> None:

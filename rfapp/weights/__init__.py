@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rfapp.weights.catalogue import find, int8_form, known, own_folder, refuse_int8, verify
+from rfapp.weights.catalogue import find, float_models, int8_form, known, own_folder, refuse_int8, verify
 from rfapp.weights.manifest import TRIAL_SIZE, Answer, Model
 from rfapp.weights.onnx_file import read_onnx
 
@@ -21,6 +21,7 @@ __all__ = [
     "Imported",
     "Model",
     "find",
+    "float_models",
     "import_weights",
     "int8_form",
     "known",

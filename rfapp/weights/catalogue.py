@@ -78,6 +78,11 @@ def known(*, strict: bool = False) -> dict[str, Model]:
     return models
 
 
+def float_models() -> tuple[str, ...]:
+    """The names of the models to choose from; int8 forms are chosen by the precision."""
+    return tuple(name for name, model in known().items() if not model.int8_of)
+
+
 def find(name_or_path: str | Path) -> Model:
     """The model of that name, or in that weights file, or of that training run's folder, checked to be whole.
 

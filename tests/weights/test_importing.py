@@ -167,7 +167,11 @@ def test_wheel_of_something_else(tmp_path):
 def test_command_lists_shows_and_verifies(capsys):
     assert main(["weights", "list", "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert [model["name"] for model in told["models"]] == ["mobilenet0.25", "mobilenet0.25-imported"]
+    assert [model["name"] for model in told["models"]] == [
+        "mobilenet0.25",
+        "mobilenet0.25-imported",
+        "mobilenet0.25-int8",
+    ]
     assert main(["weights", "list"]) == 0
     assert "mobilenet0.25\t" in capsys.readouterr().out
     assert main(["weights", "show", "mobilenet0.25"]) == 0
