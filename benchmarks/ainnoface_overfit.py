@@ -4,7 +4,7 @@ Of labelled pictures, eight are taken evenly from those whose faces all have sid
 begins with chance and sees crops of 320 px, neither mirrored nor recoloured; average precision is measured on the same
 eight pictures at 640 px, as ``rfapp train`` always does ("hard" counts every face). From the project's folder::
 
-    python benchmarks/ainnoface_overfit.py --data WIDER/label.txt --output RUN [--steps 700] [--threads 2]
+    python benchmarks/ainnoface_overfit.py --data WIDER/label.txt --output RUN [--steps 350] [--threads 2]
 
 The last line is JSON: the average precision after each validation with the minutes passed (of the clock, and of the
 processor in this process and in those that load pictures), and how the first step's losses fell.
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--model", default="ainnoface-r18")
     parser.add_argument("--init", default="")
-    for name, default in (("steps", 700), ("batch", 4), ("threads", 2), ("validations", 7), ("size", 320)):
+    for name, default in (("steps", 350), ("batch", 4), ("threads", 2), ("validations", 5), ("size", 320)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     given = parser.parse_args()
