@@ -231,6 +231,14 @@ class ViewSettings:
         option="--theme",
         advanced=True,
     )
+    language: str = _setting(
+        "auto",
+        mark("Language"),
+        mark("The language of the window, from its next start on; auto follows your desktop."),
+        choices=("auto", "en", "de", "es", "zh_CN"),
+        option="--language",
+        advanced=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -414,14 +422,17 @@ def check(group: type[_Group], key: str, value: Any) -> Any:
         return value
     low, high = about.minimum, about.maximum
     if number is None or (low is not None and number < low) or (high is not None and number > high):
+        hint = mark("Use a number from {low} to {high}.")
+        if about.words:
+            hint = mark("Use a number from {low} to {high}, or {words}.")
         raise SettingsError(
             mark("“{label}” can't be {value!r}."),
-            mark("Use a number from {low} to {high}{words}."),
+            hint,
             label=about.label,
             value=value,
             low=low,
             high=high,
-            words=f", {mark('or')} {words[0]}" if about.words and words else "",
+            words=", ".join(words) if about.words else "",
         )
     return number
 
@@ -504,8 +515,8 @@ def settings_file() -> Path:
     return config_dir() / "settings.toml"
 
 
-def load(path: Path) -> tuple[Settings, list[str]]:
-    """The settings in *path*, and a sentence for each thing in it that could not be used.
+def load(path: Path) -> tuple[Settings, list[SettingsError]]:
+    """The settings in *path*, and an error (not raised) for each thing in it that could not be used.
 
     Never fails: a missing file gives the defaults, a single bad value its default, and a file that is no TOML is
     renamed (``settings.broken-….toml``, so that nothing is lost) and gives the defaults.
@@ -520,16 +531,22 @@ def load(path: Path) -> tuple[Settings, list[str]]:
         try:
             path.replace(aside)
         except OSError:
-            return Settings(), [mark("The settings file {path} can't be read; defaults are used.").format(path=path)]
+            return Settings(), [
+                SettingsError(mark("The settings file {path} can't be read; defaults are used."), path=path)
+            ]
         return Settings(), [
-            mark("The settings file was damaged; defaults are used. The old file is kept as {path}.").format(path=aside)
+            SettingsError(
+                mark("The settings file was damaged; defaults are used."),
+                mark("The old file is kept as {path}."),
+                path=aside,
+            )
         ]
     return from_mapping(data)
 
 
-def from_mapping(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+def from_mapping(data: Mapping[str, Any]) -> tuple[Settings, list[SettingsError]]:
     """Settings from nested mappings as in the settings file; what can't be used is said and left at its default."""
-    settings, problems = Settings(), []
+    settings, problems = Settings(), list[SettingsError]()
     for setting in all_settings():
         table = data.get(setting.group)
         if not isinstance(table, Mapping) or setting.key not in table:
@@ -537,7 +554,7 @@ def from_mapping(data: Mapping[str, Any]) -> tuple[Settings, list[str]]:
         try:
             settings = settings.changed(**{setting.name: table[setting.key]})
         except SettingsError as error:
-            problems.append(f"{error.message} {mark('The default is used.')}")
+            problems.append(SettingsError(error.message_template, mark("The default is used."), **error.values))
     return settings, problems
 
 

@@ -52,7 +52,9 @@ def run(start: Start) -> int:
     # Only now: on Windows torch must be loaded before Qt is.
     from PySide6.QtWidgets import QApplication
 
+    from rfapp.gui.languages import speak
     from rfapp.gui.screenshot import Screenshot
+    from rfapp.gui.texts import sentence_of
     from rfapp.gui.theme import Theme
     from rfapp.gui.window import Window
     from rfapp.runtime import LivePipeline
@@ -63,6 +65,7 @@ def run(start: Start) -> int:
     assert isinstance(application, QApplication)
     application.setApplicationName("rfapp")
     application.setDesktopFileName("rfapp")
+    speak(application, settings.view.language)
     theme = Theme(application)
     pipeline = LivePipeline(None, settings)
     # A run for a screenshot leaves no trace in what the window remembers.
@@ -74,7 +77,7 @@ def run(start: Start) -> int:
     def begin() -> None:
         pipeline.start()
         for problem in problems:
-            window.tell(problem)
+            window.tell(sentence_of(problem))
         if start.source is not None:
             window.open(start.source)
             if start.record is not None:

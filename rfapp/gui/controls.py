@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from rfapp.errors import SettingsError
+from rfapp.gui.texts import translated
 from rfapp.settings import Setting, check_setting
 
 Choices = tuple[tuple[str, Any], ...]
@@ -46,7 +47,7 @@ class Control(QWidget):
 
     def _add(self, widget: QWidget, name: str, stretch: int = 0) -> None:
         widget.setAccessibleName(name)
-        widget.setAccessibleDescription(self.setting.about.help)
+        widget.setAccessibleDescription(translated(self.setting.about.help))
         widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         widget.installEventFilter(self._guard)
         self._row.addWidget(widget, stretch)

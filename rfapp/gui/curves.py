@@ -10,10 +10,23 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
+from rfapp.gui.texts import filled, translated
 from rfapp.gui.theme import Theme
+from rfapp.text import mark
 
 LOSSES = ("loss", "loss_box", "loss_class", "loss_landmark")
 LEVELS = ("easy", "medium", "hard")
+#: What the quantities of a run are called.
+NAMES = {
+    "loss": mark("loss"),
+    "loss_box": mark("box loss"),
+    "loss_class": mark("class loss"),
+    "loss_landmark": mark("landmark loss"),
+    "learning_rate": mark("learning rate"),
+    "easy": mark("easy"),
+    "medium": mark("medium"),
+    "hard": mark("hard"),
+}
 #: Told apart also by those who do not see red and green as others do (Okabe & Ito, 2008).
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 
@@ -121,11 +134,12 @@ class Curves(QWidget):
         for run in self._runs:
             for key in LOSSES if single else LOSSES[:1]:
                 values = smoothed(run.values[key], weight)
-                name = key.replace("_", " ") if single else run.name
+                name = translated(NAMES[key]) if single else run.name
                 self.losses.plot(run.steps, values, pen=pg.mkPen(PALETTE[colour % 6], width=2), name=name)
                 colour += single
             for place, level in enumerate(LEVELS if single else LEVELS[1:2]):
-                name = level if single else f"{run.name}, {level}"
+                name = translated(NAMES[level])
+                name = name if single else f"{run.name}, {name}"
                 pen = pg.mkPen(PALETTE[(place if single else colour) % 6], width=2)
                 symbol = {"symbol": "o", "symbolSize": 6, "symbolBrush": pen.color(), "symbolPen": None}
                 self.precision.plot(run.validated, run.precision[level], pen=pen, name=name, **symbol)
@@ -143,8 +157,10 @@ class Curves(QWidget):
             return
         nearest = min(range(len(steps)), key=lambda index: abs(steps[index] - step))
         table = {**run.values} if above else run.precision
-        told = "   ".join(f"{key.replace('_', ' ')} {values[nearest]:.4g}" for key, values in table.items())
-        self._values.setText(self.tr("step {step}: {values}").format(step=steps[nearest], values=told))
+        told = "   ".join(
+            filled("{name} {value:.4g}", name=NAMES[key], value=values[nearest]) for key, values in table.items()
+        )
+        self._values.setText(filled(self.tr("step {step}: {values}"), step=steps[nearest], values=told))
 
     def _recolour(self) -> None:
         colours = self._theme.colours

@@ -29,12 +29,16 @@ from PySide6.QtWidgets import (
 
 from rfapp.errors import RfappError
 from rfapp.gui.tasks import Task
-from rfapp.gui.texts import sentence_of
+from rfapp.gui.texts import filled, sentence_of, translated
 from rfapp.gui.theme import Theme
+from rfapp.text import mark
 from rfapp.weights import known
 from rfapp.weights.downloads import DOWNLOADS, Cancelled, Download, fetch
 from rfapp.weights.manifest import Model
 
+#: Words of the manifests.
+LEVELS = {"easy": mark("easy"), "medium": mark("medium"), "hard": mark("hard")}
+ORIGINAL = mark("original")
 #: Calls that “Measure speed” takes the middle of.
 CALLS = 30
 
@@ -79,7 +83,7 @@ class ModelsPage(QWidget):
         menu = QMenu(self.download_button)
         for item in DOWNLOADS.values():
             if not item.body:
-                text = f"{item.title} — {item.bytes / 1e6:.0f} MB"
+                text = filled("{title} — {size:.0f} MB", title=item.title, size=item.bytes / 1e6)
                 menu.addAction(text, partial(self.download, item)).setToolTip(item.licence)
         menu.setToolTipsVisible(True)
         self.download_button.setMenu(menu)
@@ -191,7 +195,7 @@ class ModelsPage(QWidget):
         self._title.setText(model.title or model.name)
         facts = {
             "network": model.config.architecture,
-            "size": f"{model.bytes / 1e6:.1f} MB" if model.bytes else "",
+            "size": filled("{size:.1f} MB", size=model.bytes / 1e6) if model.bytes else "",
             "ap": _precision(model.ap) or self.tr("not measured"),
             "speed": self._speeds.get(model.name, self.tr("not measured")),
             "origin": model.origin,
@@ -214,6 +218,7 @@ class ModelsPage(QWidget):
 
     def _measure(self) -> None:
         name = self._chosen_name()
+        said = self.tr("{ms:.1f} ms a picture of {size} ({where})")
 
         def work(tell: Callable[[int, int], bool]) -> tuple[str, str]:
             from rfapp.detector import FaceDetector, built_in_picture
@@ -228,7 +233,7 @@ class ModelsPage(QWidget):
                     if not tell(count + 1, CALLS):
                         break
                 where = f"{detector.device_title}, {detector.engine} {detector.precision}"
-            return name, f"{median(times) * 1e3:.1f} ms a picture of 640×640 ({where})"
+            return name, filled(said, ms=median(times) * 1e3, size="640×640", where=where)
 
         self._start(work, self.tr("Measuring {name}…").format(name=name), self._measured)
 
@@ -310,7 +315,7 @@ class ModelsPage(QWidget):
     @Slot(object)
     def _imported(self, done: Any) -> None:
         text = self.tr("{name} is ready.").format(name=done.model.name)
-        self._finish(f"{done.warning} {text}".strip(), list_changed=True)
+        self._finish(f"{translated(done.warning)} {text}".strip(), list_changed=True)
         for row in range(self.list.count()):
             if self.list.item(row).data(Qt.ItemDataRole.UserRole) == done.model.name:
                 self.list.setCurrentRow(row)
@@ -367,8 +372,11 @@ def _precision(ap: Mapping[str, float]) -> str:
     sizes: dict[str, list[str]] = {}
     for key, value in ap.items():
         size, _, level = key.rpartition(" ")
-        sizes.setdefault(size, []).append(f"{level} {value:.1f}")
-    return " · ".join(f"{size}: {', '.join(values)}" for size, values in sizes.items())
+        sizes.setdefault(size, []).append(filled("{level} {value:.1f}", level=LEVELS.get(level, level), value=value))
+    return " · ".join(
+        filled("{size}: {values}", size=ORIGINAL if size == ORIGINAL else size, values=", ".join(values))
+        for size, values in sizes.items()
+    )
 
 
 def _import(path: Path, name: str | None) -> Any:

@@ -13,7 +13,7 @@ from rfapp import settings as settings_store
 from rfapp.errors import RfappError
 from rfapp.frames import Detections
 from rfapp.gui.report import write_report
-from rfapp.gui.texts import sentence_of
+from rfapp.gui.texts import filled, sentence_of
 from rfapp.runtime import LiveResult, Recording
 from rfapp.settings import Settings, ViewSettings
 from rfapp.sinks.drawing import draw_view
@@ -35,8 +35,10 @@ def new_recording() -> Path:
 
 def told_of_recording(recording: Recording) -> str:
     """How a recording went, in a sentence."""
-    saved = QCoreApplication.translate("Saver", "Recorded {seconds:.0f} s to {path}").format(
-        seconds=recording.seconds, path=recording.path
+    saved = filled(
+        QCoreApplication.translate("Saver", "Recorded {seconds:.0f} s to {path}"),
+        seconds=recording.seconds,
+        path=recording.path,
     )
     if recording.error is None:
         return saved if recording.frames else QCoreApplication.translate("Saver", "Nothing was recorded.")
@@ -80,7 +82,7 @@ class Saver(QObject):
             settings_store.save(settings, settings_store.settings_file())
         except OSError as error:
             log.warning("saving the settings: %s", error)
-            self.said.emit(self.tr("The settings could not be saved: {error}").format(error=error))
+            self.said.emit(filled(self.tr("The settings could not be saved: {error}"), error=error))
 
     def _write_snapshot(self, result: LiveResult, view: ViewSettings, folder: Path) -> None:
         faces = result.detections if result.fresh and result.detections is not None else Detections.empty()
@@ -90,7 +92,7 @@ class Saver(QObject):
             folder.mkdir(parents=True, exist_ok=True)
             write_picture(folder / name, image)
         except (OSError, RfappError) as error:
-            self.said.emit(self.tr("The picture could not be saved: {error}").format(error=error))
+            self.said.emit(filled(self.tr("The picture could not be saved: {error}"), error=error))
         else:
             self.said.emit(self.tr("Saved as {path}").format(path=folder / name))
 

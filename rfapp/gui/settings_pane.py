@@ -52,6 +52,11 @@ CHOICE_TEXTS = {
     "system": mark("as the desktop"),
     "light": mark("light"),
     "dark": mark("dark"),
+    # Languages are called what their speakers call them, so that these can be found whatever the window speaks.
+    "en": "English",
+    "de": "Deutsch",
+    "es": "Español",
+    "zh_CN": "简体中文",
 }
 
 

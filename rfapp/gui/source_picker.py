@@ -12,9 +12,11 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
+from rfapp.gui.texts import translated
 from rfapp.gui.theme import Theme
 from rfapp.sources import Camera, is_picture, is_video, list_cameras
 from rfapp.sources.kinds import without_password
+from rfapp.text import Text, mark
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +107,7 @@ class SourcePicker(QToolButton):
 
     def show_title(self, address: str, title: str) -> None:
         """Say what is open; an empty title says that nothing is."""
-        self._title = title or self.tr("Choose a source")
+        self._title = (translated(title) if isinstance(title, Text) else title) or self.tr("Choose a source")
         self._icon_name = icon_for(address)
         self._elide()
         self._recolour()
@@ -184,6 +186,8 @@ def icon_for(address: str) -> str:
 
 def short_name(address: str) -> str:
     """What a person would call it: the name of a camera or file without its path."""
+    if address == "sample":
+        return translated(mark("Sample"))
     if address.startswith("camera:"):
         return address.removeprefix("camera:")
     if "://" in address:

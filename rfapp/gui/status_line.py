@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
+from rfapp.gui.texts import filled
 from rfapp.runtime import LivePipeline, LiveResult, Recording, Running
 
 #: The figures of delay are those of so many last frames.
@@ -60,15 +61,18 @@ class StatusLine(QWidget):
         if isinstance(state, Running) and not state.info.stills:
             what = self.tr("camera") if state.info.live else self.tr("video")
             self._rates.setText(
-                self.tr("{what} {captured:.1f}/s · detection {detected:.1f}/s").format(
-                    what=what, captured=captured, detected=detected
+                filled(
+                    self.tr("{what} {captured:.1f}/s · detection {detected:.1f}/s"),
+                    what=what,
+                    captured=captured,
+                    detected=detected,
                 )
             )
         else:
             self._rates.setText("")
         latency = statistics.latency(RECENT_FRAMES)
         if result is not None and not result.fresh and result.detections is not None and running:
-            self._delay.setText(self.tr("boxes {age:.1f} s old").format(age=result.age_s))
+            self._delay.setText(filled(self.tr("boxes {age:.1f} s old"), age=result.age_s))
         elif latency is not None and isinstance(state, Running) and not state.info.stills:
             self._delay.setText(
                 self.tr("delay {median:.0f} ms (p95 {p95:.0f})").format(median=latency.median, p95=latency.p95)

@@ -21,11 +21,13 @@ from PySide6.QtWidgets import (
 
 from rfapp.errors import RfappError
 from rfapp.gui.tasks import Task
-from rfapp.gui.texts import sentence_of
+from rfapp.gui.texts import filled, sentence_of, translated
 from rfapp.models.config import ARCHITECTURES
+from rfapp.text import mark
 from rfapp.weights import float_models
 
-RECIPES = ("quick", "fine-tune", "published")
+RECIPES = {"quick": mark("quick"), "fine-tune": mark("fine-tune"), "published": mark("published")}
+DEVICES = {"auto": mark("automatic"), "cpu": mark("processor"), "cuda": mark("NVIDIA graphics card")}
 
 
 class _PathChoice(QWidget):
@@ -76,13 +78,15 @@ class TrainingForm(QWidget):
         self.model.addItems(list(ARCHITECTURES))
         self.start_from = QComboBox(accessibleName=self.tr("First weights"))
         self.recipe = QComboBox(accessibleName=self.tr("Recipe"))
-        self.recipe.addItems(RECIPES)
+        for name, title in RECIPES.items():
+            self.recipe.addItem(translated(title), name)
         self.epochs = QSpinBox(minimum=0, maximum=100_000, accessibleName=self.tr("Epochs"))
         self.epochs.setSpecialValueText(self.tr("as the recipe says"))
         self.batch = QSpinBox(minimum=0, maximum=1024, accessibleName=self.tr("Batch"))
         self.batch.setSpecialValueText(self.tr("as the recipe says"))
         self.device = QComboBox(accessibleName=self.tr("Device"))
-        self.device.addItems(["auto", "cpu", "cuda"])
+        for name, title in DEVICES.items():
+            self.device.addItem(translated(title), name)
         self.output = _PathChoice(self.tr("Folder of the run"), self._choose_folder, self.tr("rfapp's own"))
         form = QFormLayout(horizontalSpacing=12, verticalSpacing=8)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -137,17 +141,25 @@ class TrainingForm(QWidget):
     @Slot(str)
     def _check(self, path: str) -> None:
         """Look at the labels beside Qt's thread and say what was found."""
+        summary = self.tr(
+            "{format}: {usable} of {pictures} pictures can be used, {faces} faces, {landmarks} of them with landmarks."
+        )
+        more = self.tr("{count} findings: “rfapp data check” lists them.")
 
         def work(tell: Callable[[int, int], bool]) -> str:
             from rfapp.datasets import clean, open_dataset, summarise
 
             data = open_dataset(Path(path))
             found = summarise(data, clean(data))
-            text = f"{found.format}: {found.usable} of {found.pictures} pictures can be used, {found.faces} faces, "
-            text += f"{found.with_landmarks} of them with landmarks."
-            if len(found.findings):
-                text += f" {len(found.findings)} findings: “rfapp data check” lists them."
-            return text
+            told = filled(
+                summary,
+                format=found.format,
+                usable=found.usable,
+                pictures=found.pictures,
+                faces=found.faces,
+                landmarks=found.with_landmarks,
+            )
+            return f"{told} {filled(more, count=len(found.findings))}" if len(found.findings) else told
 
         self.findings.setText(self.tr("Looking at the labels…"))
         self._checking = Task(work, self)
@@ -162,7 +174,7 @@ class TrainingForm(QWidget):
     def command(self, folder: Path) -> list[str]:
         """The command line that is started; it can be given in a terminal just as well."""
         words = ["train", "--data", self.data.path, "--model", self.model.currentText()]
-        words += ["--recipe", self.recipe.currentText(), "--device", self.device.currentText()]
+        words += ["--recipe", self.recipe.currentData(), "--device", self.device.currentData()]
         if self.negatives.path:
             words += ["--negatives", self.negatives.path]
         if self.start_from.currentData():

@@ -33,6 +33,7 @@ from PySide6.QtWidgets import (
 
 from rfapp.datasets.runs import LOG, METRICS, Metrics, RunFolder, runs_in
 from rfapp.gui.curves import Curves, Series
+from rfapp.gui.texts import filled
 from rfapp.gui.theme import Theme
 from rfapp.gui.training_form import TrainingForm
 from rfapp.places import data_dir, log_dir
@@ -298,7 +299,7 @@ class TrainingPage(QWidget):
         steps = [event for event in events if event["event"] == "step"]
         if steps:
             last = steps[-1]
-            parts.append(self.tr("{rate:.1f} images/s").format(rate=float(last.get("images_per_s", 0))))
+            parts.append(filled(self.tr("{rate:.1f} images/s"), rate=float(last.get("images_per_s", 0))))
             self._show_left(run, last, parts)
         if events and events[-1]["event"] == "end" and events[-1].get("message"):
             parts.append(str(events[-1]["message"]))
