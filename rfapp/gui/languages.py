@@ -29,7 +29,9 @@ class Catalogue(QTranslator):
     def __init__(self, language: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
         file = resources() / "translations" / f"{language}.toml"
-        self._texts: dict[str, str] = tomllib.loads(file.read_text(encoding="utf-8"))
+        texts = tomllib.loads(file.read_text(encoding="utf-8"))
+        # What nobody has translated yet stays English.
+        self._texts = {text: told for text, told in texts.items() if told}
 
     def isEmpty(self) -> bool:
         return not self._texts
