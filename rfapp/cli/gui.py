@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="?",
         metavar="SOURCE",
-        help="what to open: a video, a picture, a folder, “sample”, “camera” or “camera:NAME”",
+        help="what to open: a video, a picture, a folder, “sample”, “camera”, “camera:NAME”, “screen” or an address",
     )
     parser.add_argument(
         "--screenshot",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
 from rfapp.gui.texts import translated
@@ -87,6 +87,8 @@ class SourcePicker(QToolButton):
         self._folder = self._entry(self.tr("Open folder of pictures…"), "folder", self.folder_wanted.emit)
         self._folder.setShortcut("Ctrl+Shift+O")
         self._stream = self._entry(self.tr("Open network stream…"), "stream", self.stream_wanted.emit)
+        self._screen = self._entry(self.tr("Screen"), "screen", lambda: self.chosen.emit("screen"))
+        self._screens = self._screen_menu(menu)
         menu.addSeparator()
         self._recent_menu = menu.addMenu(self.tr("Recent"))
         self._again = QTimer(self, interval=LOOK_AGAIN_MS)
@@ -104,6 +106,27 @@ class SourcePicker(QToolButton):
         action.setData(icon)
         action.triggered.connect(act)
         return action
+
+    def _screen_menu(self, menu: QMenu) -> QMenu:
+        """One entry a screen; filled when there are several."""
+        several = QMenu(self.tr("Screen"), menu)
+        menu.insertMenu(self._screen, several)
+        several.menuAction().setVisible(False)
+        return several
+
+    def _show_screens(self) -> None:
+        screens = QGuiApplication.screens()
+        self._screen.setVisible(len(screens) == 1)
+        self._screens.menuAction().setVisible(len(screens) > 1)
+        self._screens.clear()
+        for number, screen in enumerate(screens, 1):
+            size = screen.size() * screen.devicePixelRatio()
+            text = self.tr("Screen {number} ({width}×{height})").format(
+                number=number, width=size.width(), height=size.height()
+            )
+            self._screens.addAction(text).triggered.connect(
+                lambda _checked=False, number=number: self.chosen.emit(f"screen:{number}")
+            )
 
     def show_title(self, address: str, title: str) -> None:
         """Say what is open; an empty title says that nothing is."""
@@ -130,6 +153,7 @@ class SourcePicker(QToolButton):
         self.setToolTip(self._title)
 
     def _prepare(self) -> None:
+        self._show_screens()
         self._recent_menu.clear()
         for address in self._recent:
             action = self._recent_menu.addAction(self._theme.icon(icon_for(address)), short_name(address))
@@ -164,10 +188,11 @@ class SourcePicker(QToolButton):
 
     def _recolour(self) -> None:
         self.setIcon(self._theme.icon(self._icon_name))
-        for action in (self._sample, self._file, self._folder, self._stream):
+        for action in (self._sample, self._file, self._folder, self._stream, self._screen):
             action.setIcon(self._theme.icon(action.data()))
         for action in self._camera_actions:
             action.setIcon(self._theme.icon("camera"))
+        self._screens.setIcon(self._theme.icon("screen"))
         self._recent_menu.setIcon(self._theme.icon("recent"))
 
 
@@ -177,6 +202,8 @@ def icon_for(address: str) -> str:
         return "stream"
     if address == "sample" or is_picture(address):
         return "sample"
+    if address.partition(":")[0] == "screen":
+        return "screen"
     if is_video(address):
         return "film"
     if address.isdecimal() or address.partition(":")[0] in {"camera", ""}:
@@ -190,6 +217,8 @@ def short_name(address: str) -> str:
         return translated(mark("Sample"))
     if address.startswith("camera:"):
         return address.removeprefix("camera:")
+    if address == "screen":
+        return translated(mark("Screen"))
     if "://" in address:
         return without_password(address)
     return Path(address).name or address

@@ -20,8 +20,9 @@ def open_source(address: str, settings: SourceSettings | None = None) -> Source:
     """The source that *address* means, not opened yet.
 
     ``sample``: the built-in moving pictures. ``camera``: the first camera; ``camera:NAME``, ``camera:2`` or ``2``: a
-    certain one. ``rtsp://…``, ``http://…``: a network stream. Else a video, a picture, a folder of pictures, or a
-    pattern of pictures (``holiday/*.jpg``). A file or folder that is really called "sample" or "camera" is reached as
+    certain one. ``screen``: the first screen; ``screen:2``: the second one; ``screen:X,Y,WIDTH,HEIGHT``: a part.
+    ``rtsp://…``, ``http://…``: a network stream. Else a video, a picture, a folder of pictures, or a pattern of
+    pictures (``holiday/*.jpg``). A file or folder that is really called "sample" or "camera" is reached as
     ``./sample``.
 
     Raises SourceNotFound where nothing is there, SourceUnreadable where a folder above it is closed to the user, and
@@ -36,6 +37,10 @@ def open_source(address: str, settings: SourceSettings | None = None) -> Source:
         from rfapp.sources.camera import CameraSource
 
         return CameraSource(address.removeprefix("camera").removeprefix(":"), settings)
+    if address == "screen" or address.startswith("screen:"):
+        from rfapp.sources.screen import Screen
+
+        return Screen(address.removeprefix("screen").removeprefix(":"))
     if scheme := _SCHEME.match(address):
         return _open_stream(address, scheme[1].lower())
     return _open_path(address, settings)
