@@ -12,6 +12,7 @@ from rfapp.cli.main import DONE, FAILED
 from rfapp.cli.options import add_output_arguments
 from rfapp.cli.tables import print_table
 from rfapp.errors import SourceEmpty, SourceError, WeightsError
+from rfapp.models.config import ARCHITECTURES
 from rfapp.places import cache_dir
 from rfapp.text import mark
 from rfapp.weights import own_folder
@@ -153,6 +154,10 @@ def _list(arguments: argparse.Namespace) -> int:
         for model in models
     ]  # fmt: skip
     print_table(("model", "architecture", "size", "from", "title"), rows, sys.stdout)
+    if not arguments.quiet:
+        untrained = ", ".join(name for name, config in ARCHITECTURES.items() if not config.live)
+        note = mark("{names}: accurate, not live. Nobody has published weights of these networks: train one first.")
+        print(note.format(names=untrained), file=sys.stderr)
     return DONE
 
 

@@ -53,12 +53,12 @@ def run(start: Start) -> int:
     from PySide6.QtWidgets import QApplication
 
     from rfapp.gui.languages import speak
+    from rfapp.gui.models_page import model_choices
     from rfapp.gui.screenshot import Screenshot
     from rfapp.gui.texts import sentence_of
     from rfapp.gui.theme import Theme
     from rfapp.gui.window import Window
     from rfapp.runtime import LivePipeline
-    from rfapp.weights import float_models
 
     undo_opencv_qt()  # after the imports above, which load OpenCV, and before Qt looks for its plug-ins
     application = QApplication.instance() or QApplication(sys.argv[:1])
@@ -69,8 +69,7 @@ def run(start: Start) -> int:
     theme = Theme(application)
     pipeline = LivePipeline(None, settings)
     # A run for a screenshot leaves no trace in what the window remembers.
-    models = tuple((name, name) for name in float_models())
-    window = Window(pipeline, theme, models=models, remember=start.screenshot is None)
+    window = Window(pipeline, theme, models=model_choices(), remember=start.screenshot is None)
     catch_exceptions(window.tell)
     report = None if start.screenshot is None else Screenshot(window, pipeline, start.screenshot, start.after_s)
 

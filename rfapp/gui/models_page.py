@@ -31,16 +31,30 @@ from rfapp.errors import RfappError
 from rfapp.gui.tasks import Task
 from rfapp.gui.texts import filled, sentence_of, translated
 from rfapp.gui.theme import Theme
+from rfapp.models.config import ARCHITECTURES
 from rfapp.text import mark
-from rfapp.weights import known
+from rfapp.weights import float_models, known
 from rfapp.weights.downloads import DOWNLOADS, Cancelled, Download, fetch
 from rfapp.weights.manifest import Model
 
 #: Words of the manifests.
 LEVELS = {"easy": mark("easy"), "medium": mark("medium"), "hard": mark("hard")}
 ORIGINAL = mark("original")
+#: Said of a network that takes seconds for a picture.
+NOT_LIVE = mark("accurate, not live")
 #: Calls that “Measure speed” takes the middle of.
 CALLS = 30
+
+
+def model_choices() -> tuple[tuple[str, str], ...]:
+    """How the models to choose from are called in lists, and their names."""
+    models = known()
+    return tuple((titled(models[name]), name) for name in float_models())
+
+
+def titled(model: Model) -> str:
+    """Its name, and what has to be known before it is chosen."""
+    return model.name if model.config.live else f"{model.name} ({translated(NOT_LIVE)})"
 
 
 class ModelsPage(QWidget):
@@ -75,6 +89,7 @@ class ModelsPage(QWidget):
         column = QVBoxLayout(spacing=8)
         column.addWidget(QLabel(self.tr("Models"), objectName="title"))
         column.addWidget(self.list, 1)
+        column.addWidget(self._build_untrained())
         self.import_button = QPushButton(self.tr("Import a checkpoint…"))
         self.import_button.setToolTip(self.tr("Make a model out of a published RetinaFace file (.pth, .safetensors)"))
         self.import_button.clicked.connect(self._choose_import)
@@ -92,6 +107,12 @@ class ModelsPage(QWidget):
         row.addWidget(self.download_button)
         column.addLayout(row)
         return column
+
+    def _build_untrained(self) -> QLabel:
+        """What is known, but not there to choose: networks that nobody has published weights of."""
+        text = self.tr("{names}: accurate, not live. Nobody has published weights of these networks: train one first.")
+        names = ", ".join(name for name, config in ARCHITECTURES.items() if not config.live)
+        return QLabel(filled(text, names=names), objectName="muted", wordWrap=True)
 
     def _build_right(self) -> QVBoxLayout:
         column = QVBoxLayout(spacing=12)
@@ -176,7 +197,8 @@ class ModelsPage(QWidget):
         for row in range(self.list.count()):
             item = self.list.item(row)
             name = item.data(Qt.ItemDataRole.UserRole)
-            item.setText(f"{name}   ✓" if name == self._current else name)
+            title = titled(self._models[name])
+            item.setText(f"{title}   ✓" if name == self._current else title)
         self._show_chosen()
 
     def _chosen_name(self) -> str:
@@ -194,7 +216,9 @@ class ModelsPage(QWidget):
         self.use_button.setText(self.tr("In use") if model.name == self._current else self.tr("Use this model"))
         self._title.setText(model.title or model.name)
         facts = {
-            "network": model.config.architecture,
+            "network": model.config.architecture
+            if model.config.live
+            else f"{model.config.architecture}: {translated(NOT_LIVE)}",
             "size": filled("{size:.1f} MB", size=model.bytes / 1e6) if model.bytes else "",
             "ap": _precision(model.ap) or self.tr("not measured"),
             "speed": self._speeds.get(model.name, self.tr("not measured")),

@@ -29,7 +29,7 @@ from rfapp.gui import memory as memory_store
 from rfapp.gui.bridge import LiveBridge
 from rfapp.gui.controls import Choice
 from rfapp.gui.memory import Memory
-from rfapp.gui.models_page import ModelsPage
+from rfapp.gui.models_page import ModelsPage, model_choices
 from rfapp.gui.saving import Saver, new_recording, told_of_recording
 from rfapp.gui.settings_pane import SettingsPane
 from rfapp.gui.source_picker import CameraFinder, icon_for, short_name
@@ -42,7 +42,6 @@ from rfapp.places import log_dir
 from rfapp.runtime import Idle, LivePipeline, LiveResult, Opening, Paused, Recording, Running, State
 from rfapp.settings import Settings
 from rfapp.sources import Camera, SourceInfo
-from rfapp.weights import float_models
 
 if TYPE_CHECKING:
     from rfapp.gui.training_page import TrainingPage
@@ -356,7 +355,7 @@ class Window(QWidget):
     def _models_changed(self) -> None:
         control = self.pane.control("detector_model")
         assert isinstance(control, Choice)
-        control.set_choices(tuple((name, name) for name in float_models()))
+        control.set_choices(model_choices())
 
     @Slot(bool)
     def show_pane(self, shown: bool) -> None:

@@ -2,13 +2,17 @@
 
 import hashlib
 import shutil
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel
 
 from rfapp.errors import WeightsError
+from rfapp.gui import models_page
 from rfapp.gui.models_page import ModelsPage
 from rfapp.gui.toolbar import MODELS
+from rfapp.models.config import AINNOFACE_R18
 from rfapp.places import shipped_weights
 from rfapp.weights import known
 from rfapp.weights.downloads import Download
@@ -102,3 +106,22 @@ def test_a_download_that_fails_is_told(page, qtbot, tmp_path):
     page.download(item, tmp_path)
     qtbot.waitUntil(lambda: "can't be fetched" in said(page), timeout=30_000)
     assert page.download_button.isEnabled()
+
+
+def test_networks_that_are_not_live_are_marked(page, monkeypatch):
+    """As if one had been trained and imported: in the list, among its facts, and where a model is chosen."""
+    models = known()
+    trained = replace(next(iter(models.values())), name="mine", config=AINNOFACE_R18)
+    monkeypatch.setattr(models_page, "known", lambda: {**models, "mine": trained})
+    monkeypatch.setattr(models_page, "float_models", lambda: ("mobilenet0.25", "mine"))
+    page.refresh()
+    choose(page, "mine")
+    assert page.list.currentItem().text() == "mine (accurate, not live)"
+    assert page._facts["network"].text() == "ainnoface-r18: accurate, not live"
+    choices = (("mobilenet0.25", "mobilenet0.25"), ("mine (accurate, not live)", "mine"))
+    assert models_page.model_choices() == choices
+
+
+def test_what_has_to_be_trained_first_is_said(page):
+    texts = [label.text() for label in page.findChildren(QLabel)]
+    assert any("ainnoface-r18" in text and "train one first" in text for text in texts)

@@ -237,3 +237,36 @@ def test_unknown_checkpoint_without_torch_is_one_sentence(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "torch is needed" in done.stdout, done.stderr
     assert "pip install torch" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["ainnoface", "ainnoface-r50", "ainnoface-r18"])
+def test_networks_without_published_weights_have_to_be_trained(name, capsys):
+    with pytest.raises(WeightsMissing, match=f"The network {name} has to be trained first.*rfapp train --model {name}"):
+        weights.find(name)
+    assert main(["detect", "nothing.png", "--model", name]) == 1
+    assert "has to be trained first" in capsys.readouterr().err
+    assert main(["weights", "download", name]) == 1
+    assert "-imagenet" in capsys.readouterr().err
+    assert main(["weights", "list"]) == 0
+    assert name in capsys.readouterr().err
+
+
+def test_other_networks_can_be_fetched():
+    with pytest.raises(WeightsMissing, match="rfapp weights download"):
+        weights.find("resnet50")
+
+
+def test_a_file_without_metadata_tells_which_ainnoface_it_holds(tmp_path):
+    torch = pytest.importorskip("torch")
+    import safetensors.torch
+
+    from rfapp.models.config import AINNOFACE, AINNOFACE_R18, AINNOFACE_R50
+    from rfapp.models.networks import make_network
+
+    for config in (AINNOFACE, AINNOFACE_R50, AINNOFACE_R18):
+        with torch.device("meta"):
+            network = make_network(config)
+        shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+        assert catalogue.config_for(shapes) == config
+    safetensors.torch.save_file(make_network(AINNOFACE_R18).state_dict(), tmp_path / "mine.safetensors")
+    assert weights.find(tmp_path / "mine.safetensors").config == AINNOFACE_R18
