@@ -22,6 +22,7 @@ from rfapp.cli.main import COMMANDS, make_parser
 from rfapp.models.config import ARCHITECTURES
 from rfapp.places import shipped_weights
 from rfapp.settings import Setting, Settings, all_settings
+from rfapp.training.recipes import RECIPES
 from rfapp.weights import manifest
 from rfapp.weights.downloads import DOWNLOADS
 from rfapp.weights.published import PUBLISHED
@@ -172,7 +173,12 @@ def _values(setting: Setting) -> str:
 def commands() -> Iterator[str]:
     """Every command with its arguments and options."""
     for name in COMMANDS:
-        yield from _command(_below(make_parser(name))[name], 2)
+        yield from describe(name)
+
+
+def describe(name: str) -> Iterator[str]:
+    """One command, with those below it."""
+    yield from _command(_below(make_parser(name))[name], 2)
 
 
 def _command(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
@@ -226,12 +232,13 @@ def models() -> Iterator[str]:
     """The models that come with rfapp, as their manifest tells of them."""
     for model in manifest.read(shipped_weights() / manifest.MANIFEST, shipped=True).values():
         yield from (f"### `{model.name}`", "", f"{model.title}. Comes with rfapp.", "")
-        rows = [
-            ("file", f"`{model.path.name}`, {model.bytes:,} bytes"),
-            ("sha256", f"`{model.sha256}`"),
-            ("origin", model.origin),
-            ("licence", model.licence),
+        files = [
+            (model.path, model.bytes, model.sha256),
+            (model.onnx_path, model.onnx_bytes, model.onnx_sha256),
+            (model.bin_path, model.bin_bytes, model.bin_sha256),
         ]
+        rows = [(f"`{path.name}`", f"{size:,} bytes, sha256 `{sha256}`") for path, size, sha256 in files if sha256]
+        rows += [("origin", model.origin), ("licence", model.licence)]
         sizes = list(dict.fromkeys(key.partition(" ")[0] for key in model.ap))
         for size in sizes:
             figures = " / ".join(f"{model.ap[f'{size} {level}']:.2f}" for level in ("easy", "medium", "hard"))
@@ -248,10 +255,11 @@ def networks() -> Iterator[str]:
             "five points" if config.landmarks else "none",
             ", ".join(map(str, config.steps)),
             "live" if config.live else "single pictures",
+            ", ".join(f"`{recipe}`" for recipe in RECIPES.get(name, ())) or "not trained by rfapp",
         )
         for name, config in ARCHITECTURES.items()
     ]
-    yield from table(("network", "what", "landmarks", "strides in px", "meant for"), rows)
+    yield from table(("network", "what", "landmarks", "strides in px", "meant for", "recipes"), rows)
 
 
 def downloads() -> Iterator[str]:
