@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,8 @@ from rfapp.gui.texts import filled, translated
 from rfapp.gui.theme import Theme
 from rfapp.text import mark
 
-LOSSES = ("loss", "loss_box", "loss_class", "loss_landmark")
+#: The last two only networks of two steps have.
+LOSSES = ("loss", "loss_box", "loss_class", "loss_landmark", "loss_first_box", "loss_first_class")
 LEVELS = ("easy", "medium", "hard")
 #: What the quantities of a run are called.
 NAMES = {
@@ -22,6 +24,8 @@ NAMES = {
     "loss_box": mark("box loss"),
     "loss_class": mark("class loss"),
     "loss_landmark": mark("landmark loss"),
+    "loss_first_box": mark("first step's box loss"),
+    "loss_first_class": mark("first step's class loss"),
     "learning_rate": mark("learning rate"),
     "easy": mark("easy"),
     "medium": mark("medium"),
@@ -40,6 +44,10 @@ class Series:
     values: dict[str, list[float]] = field(default_factory=lambda: {key: [] for key in (*LOSSES, "learning_rate")})
     validated: list[int] = field(default_factory=list)
     precision: dict[str, list[float]] = field(default_factory=lambda: {level: [] for level in LEVELS})
+
+    def losses(self) -> list[str]:
+        """The losses that the run tells."""
+        return [key for key in LOSSES if any(map(math.isfinite, self.values[key]))]
 
     def take(self, events: Iterable[dict[str, Any]]) -> None:
         """Add events as they stand in ``metrics.jsonl``."""
@@ -132,7 +140,7 @@ class Curves(QWidget):
         single = len(self._runs) == 1
         colour = 0
         for run in self._runs:
-            for key in LOSSES if single else LOSSES[:1]:
+            for key in run.losses() if single else LOSSES[:1]:
                 values = smoothed(run.values[key], weight)
                 name = translated(NAMES[key]) if single else run.name
                 self.losses.plot(run.steps, values, pen=pg.mkPen(PALETTE[colour % 6], width=2), name=name)
@@ -156,7 +164,8 @@ class Curves(QWidget):
         if not steps:
             return
         nearest = min(range(len(steps)), key=lambda index: abs(steps[index] - step))
-        table = {**run.values} if above else run.precision
+        quantities = {key: run.values[key] for key in (*run.losses(), "learning_rate")}
+        table = quantities if above else run.precision
         told = "   ".join(
             filled("{name} {value:.4g}", name=NAMES[key], value=values[nearest]) for key, values in table.items()
         )

@@ -245,9 +245,11 @@ _QUICK_AINNOFACE = replace(
     augmentation=Augmentation(size=320, scale_range=(0.3, 1.3), anchor_sampling=0.25, least=6.0),
 )
 
+_FINE_TUNE_AINNOFACE = replace(_QUICK_AINNOFACE, name="fine-tune", steps=2000, learning_rate=5e-5, ema=0.999, empty=0.3)
+
 _MOBILENET = {"published": _PUBLISHED_MOBILENET, "quick": _QUICK_MOBILENET, "fine-tune": _FINE_TUNE_MOBILENET}
 _RESNET = {"published": _PUBLISHED_RESNET, "quick": _QUICK_RESNET, "fine-tune": _FINE_TUNE_RESNET}
-_AINNOFACE = {"published": _PUBLISHED_AINNOFACE, "quick": _QUICK_AINNOFACE}
+_AINNOFACE = {"published": _PUBLISHED_AINNOFACE, "quick": _QUICK_AINNOFACE, "fine-tune": _FINE_TUNE_AINNOFACE}
 
 #: By architecture. What is not here is run, but not trained: insightface's networks tell boxes in other units.
 RECIPES: dict[str, dict[str, Recipe]] = {

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox
 
 from rfapp.datasets.runs import RunFolder
-from rfapp.gui.curves import Series, smoothed
+from rfapp.gui.curves import Curves, Series, smoothed
 from rfapp.gui.toolbar import LIVE, TRAIN
 from rfapp.gui.training_page import TrainingPage
 
@@ -144,3 +144,18 @@ def test_smoothing_follows_and_does_not_lag_at_the_start():
     middle = smoothed([0.0, 10.0], 0.5)
     assert 0 < middle[1] < 10
     assert len(smoothed([1.0, float("nan"), 3.0], 0.5)) == 3
+
+
+def test_losses_that_a_network_does_not_have_are_not_drawn(qtbot, theme):
+    event = {"event": "step", "step": 1, "loss": 3.0, "loss_box": 1.0, "loss_class": 1.5, "loss_landmark": 0.5}
+    event["learning_rate"] = 0.01
+    one, two = Series("one step"), Series("two steps")
+    one.take([event])
+    two.take([{**event, "loss_first_box": 0.4, "loss_first_class": 0.7}])
+    curves = Curves(theme)
+    qtbot.addWidget(curves)
+    drawn = []
+    for series in (one, two):
+        curves.show_runs([series])
+        drawn.append(len(curves.losses.getPlotItem().listDataItems()))
+    assert drawn == [4, 6]
