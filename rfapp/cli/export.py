@@ -11,15 +11,21 @@ from rfapp.cli.options import add_output_arguments
 from rfapp.errors import UsageError
 from rfapp.text import mark
 
+_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to write, in which form, and where."""
     parser.description = (
         "Writes a model for other programs. Input: pictures, float32 (batch, 3, height, width), 0 to 255, sides "
-        "multiples of 32. Outputs: boxes, scores and landmarks of every prior. The file is run and compared with "
-        "rfapp's own results before it gets its name."
+        "multiples of 32. Outputs: boxes, scores and landmarks of every prior, or with --with-nms of every face. The "
+        "file is run and compared with rfapp's own results before it gets its name."
     )
-    parser.add_argument("form", choices=("onnx", "openvino"), help="openvino writes an .xml file and a .bin file")
+    parser.add_argument(
+        "form",
+        choices=tuple(_SUFFIXES),
+        help="openvino writes an .xml file and a .bin file; torchscript (.pt) needs torch",
+    )
     parser.add_argument("--model", default="mobilenet0.25", metavar="NAME", help="default: %(default)s")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: the model's name, here")
     parser.add_argument(
@@ -33,8 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with-decode", action="store_true", help="boxes and landmarks in pixels instead of deltas to the priors"
     )
+    parser.add_argument(
+        "--with-nms",
+        action="store_true",
+        help="only faces, best first, in pixels: boxes (faces, 4), scores (faces), landmarks (faces, 10); one picture "
+        "at a time",
+    )
+    parser.add_argument("--score", type=_part, default=0.6, help="with --with-nms: the least score (default: 0.6)")
+    parser.add_argument("--nms", type=_part, default=0.4, help="with --with-nms: the most overlap (default: 0.4)")
     parser.add_argument("--force", action="store_true", help="replace a file that is there already")
     add_output_arguments(parser)
+
+
+def _part(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < 1.0:
+        raise argparse.ArgumentTypeError(f"a number between 0 and 1 is needed, not {text}")
+    return value
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -54,13 +75,16 @@ def run(arguments: argparse.Namespace) -> int:
     from rfapp.detector import built_in_picture
     from rfapp.engines.exporting import export
     from rfapp.weights import find
+    from rfapp.weights.exporting import Form
 
-    if arguments.dynamic and arguments.with_decode:
+    decode = arguments.with_decode or arguments.with_nms
+    if arguments.dynamic and decode:
         raise UsageError(
-            mark("--with-decode needs a fixed size, and --dynamic leaves it open."),
+            mark("{option} needs a fixed size, and --dynamic leaves it open."),
             mark("Give one of the two, and --size with the first."),
+            option="--with-nms" if arguments.with_nms else "--with-decode",
         )
-    suffix = ".onnx" if arguments.form == "onnx" else ".xml"
+    suffix = _SUFFIXES[arguments.form]
     output = arguments.output or Path(
         f"{Path(arguments.model).stem if '/' in arguments.model else arguments.model}{suffix}"
     )
@@ -74,9 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
         find(arguments.model),
         arguments.form,
         output,
-        None if arguments.dynamic else arguments.size,
+        Form(
+            size=None if arguments.dynamic else arguments.size,
+            decode=decode,
+            overlap=arguments.nms if arguments.with_nms else None,
+            score=arguments.score,
+        ),
         pictures,
-        decode=arguments.with_decode,
         force=arguments.force,
     )
     if arguments.json:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from rfapp import engines
 from rfapp.errors import EngineFailed, OutputError, OutputExists
 from rfapp.frames import ByteImage, FloatArray
-from rfapp.postprocess import decode_boxes, decode_landmarks, priors_for
+from rfapp.postprocess import decode_boxes, decode_landmarks, nms, priors_for
 from rfapp.text import mark
-from rfapp.weights.exporting import export_onnx
+from rfapp.weights.exporting import Form, export_onnx
 from rfapp.weights.manifest import Model
 
 #: How far an exported file may be off: pixels (or the like part of a delta), and score.
@@ -26,39 +28,38 @@ _DROPPED, _TORN = 1e-30, 1e-4
 
 def export(
     model: Model,
-    kind: Literal["onnx", "openvino"],
+    kind: Literal["onnx", "openvino", "torchscript"],
     path: Path,
-    size: tuple[int, int] | None,
+    form: Form,
     pictures: Sequence[ByteImage],
     *,
-    decode: bool = False,
     force: bool = False,
 ) -> float:
-    """Write *model* to *path* as :func:`rfapp.weights.exporting.export_onnx` describes it.
+    """Write *model* to *path* in the *form* that :class:`rfapp.weights.exporting.Form` describes.
 
-    *kind* "openvino" writes OpenVINO's own form, an .xml file and a .bin file beside it. *size* is (height, width)
-    or None for any. The file is run over *pictures* (uint8 BGR of that size, sides multiples of 32) and compared with
-    our own float32 engine before it gets its name; the largest difference of a score is returned. Raises OutputError,
-    WeightsError, EngineMissing, or EngineFailed when the file says something else.
+    *kind* "openvino" writes OpenVINO's own form, an .xml file and a .bin file beside it; "torchscript" needs torch. The
+    file is run over *pictures* (uint8 BGR of that size, sides multiples of 32) and compared with our own float32 engine
+    before it gets its name; the largest difference of a score is returned. Raises OutputError, WeightsError,
+    EngineMissing, or EngineFailed when the file says something else.
     """
     engines.import_openvino()
-    import openvino as ov
-
-    names = [path] if kind == "onnx" else [path, path.with_suffix(".bin")]
+    names = [path, path.with_suffix(".bin")] if kind == "openvino" else [path]
     for name in names:
         if name.exists() and not force:
             raise OutputExists(mark("{path} is there already."), mark("Give --force to replace it."), path=name)
-    content = export_onnx(model, size, decode=decode)
+    if kind == "torchscript":
+        engines.import_torch()
+        from rfapp.weights.torchscript import export_torchscript
+
+        content = export_torchscript(model, form)
+    else:
+        content = export_onnx(model, form)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".rfapp-export-", dir=path.parent) as folder:
             made = [Path(folder) / name.name for name in names]
-            if kind == "onnx":
-                made[0].write_bytes(content)
-            else:
-                network = ov.Core().read_model(content, ov.Tensor(ov.Type.u8, ov.Shape([0])))
-                ov.save_model(network, made[0], compress_to_fp16=False)
-            worst = _compared(model, made[0], pictures, decode=decode)
+            _write(kind, content, made[0])
+            worst = _compared(model, _runner(kind, made[0]), pictures, form)
             for ready, name in zip(made, names, strict=True):
                 os.replace(ready, name)
     except OSError as error:
@@ -68,49 +69,81 @@ def export(
     return worst
 
 
-def _compared(model: Model, file: Path, pictures: Sequence[ByteImage], *, decode: bool) -> float:
+def _write(kind: str, content: bytes, file: Path) -> None:
+    if kind != "openvino":
+        file.write_bytes(content)
+        return
+    import openvino as ov
+
+    network = ov.Core().read_model(content, ov.Tensor(ov.Type.u8, ov.Shape([0])))
+    ov.save_model(network, file, compress_to_fp16=False)
+
+
+def _runner(kind: str, file: Path) -> Callable[[FloatArray], dict[str, FloatArray]]:
+    """Runs *file*: from pictures as it takes them to its outputs by name."""
+    if kind == "torchscript":
+        from rfapp.weights.torchscript import run_torchscript
+
+        return partial(run_torchscript, file)
     import openvino as ov
 
     compiled = ov.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda pictures: {output.get_any_name(): np.array(value) for output, value in compiled(pictures).items()}
+
+
+def _compared(
+    model: Model, run: Callable[[FloatArray], dict[str, FloatArray]], pictures: Sequence[ByteImage], form: Form
+) -> float:
     engine = engines.create(model, "openvino", "cpu", "float32", threads=1)
-    config, worst = model.config, 0.0
+    worst = 0.0
     for picture in pictures:
-        planes = picture[..., ::-1] if config.channel_order == "RGB" else picture
-        tensor = np.ascontiguousarray(planes.transpose(2, 0, 1)[None], dtype=np.float32)
-        told = {output.get_any_name(): np.array(value) for output, value in compiled(tensor).items()}
-        ours = engine.candidates([picture], 0.0)[0]
-        order = np.argsort(ours.priors)
-        boxes = ours.boxes[order]
-        landmarks = None if ours.landmarks is None else ours.landmarks[order]
-        if decode:
-            boxes, landmarks = _in_pixels(boxes, landmarks, picture, model)
-        limit = _TOLERANCE_PX if decode else _TOLERANCE_DELTA
-        scores, known = told["scores"][0], ours.scores[order]
-        differences = [
-            (_off(scores, _on_one_side(scores, known)), _TOLERANCE_SCORE),
-            (_off(told["boxes"][0], boxes), limit),
-        ]
-        if landmarks is not None:
-            differences.append((_off(told["landmarks"][0], landmarks), limit))
-        if any(not off <= most for off, most in differences):  # NaN is wrong, too
+        planes = picture[..., ::-1] if model.config.channel_order == "RGB" else picture
+        told = run(np.ascontiguousarray(planes.transpose(2, 0, 1)[None], dtype=np.float32))
+        if form.overlap is None:
+            told = {name: value[0] for name, value in told.items()}
+        ours = _known(engine, picture, model, form)
+        limit = _TOLERANCE_PX if form.decode else _TOLERANCE_DELTA
+        differences = {
+            name: _off(told.get(name), _on_one_side(told.get(name), ours[name]) if name == "scores" else ours[name])
+            for name in ours
+        }
+        limits = {"scores": _TOLERANCE_SCORE}
+        if any(not off <= limits.get(name, limit) for name, off in differences.items()):  # NaN is wrong, too
             raise EngineFailed(
                 mark("The exported file gives other results than the model: it is off by {off:.3g}."),
                 mark("Report it, with the name of the model."),
-                off=max(off for off, _ in differences),
+                off=max(differences.values()),
             )
-        worst = max(worst, differences[0][0])
+        worst = max(worst, differences["scores"])
     engine.close()
     return worst
 
 
-def _off(told: FloatArray, ours: FloatArray) -> float:
-    return float(np.abs(told - ours).max()) if told.shape == ours.shape else float("inf")
+def _known(engine: engines.Engine, picture: ByteImage, model: Model, form: Form) -> dict[str, FloatArray]:
+    """What a right file says of *picture*."""
+    ours = engine.candidates([picture], 0.0 if form.overlap is None else form.score)[0]
+    order = np.argsort(ours.priors)
+    boxes, landmarks = ours.boxes[order], None if ours.landmarks is None else ours.landmarks[order]
+    if form.decode:
+        boxes, landmarks = _in_pixels(boxes, landmarks, ours.priors[order], picture, model)
+    scores = ours.scores[order]
+    if form.overlap is not None:
+        kept = nms(boxes, scores, form.overlap)
+        boxes, scores, landmarks = boxes[kept], scores[kept], None if landmarks is None else landmarks[kept]
+    known = {"boxes": boxes, "scores": scores}
+    return known if landmarks is None else {**known, "landmarks": landmarks}
 
 
-def _on_one_side(told: FloatArray, ours: FloatArray) -> FloatArray:
+def _off(told: FloatArray | None, ours: FloatArray) -> float:
+    if told is None or told.shape != ours.shape:
+        return float("inf")
+    return float(np.abs(told - ours).max(initial=0.0))
+
+
+def _on_one_side(told: FloatArray | None, ours: FloatArray) -> FloatArray:
     """*ours*, but for the few priors that stand on the very threshold of AInnoFace's filter, which a last digit lets
     through here and drops there."""
-    if told.shape != ours.shape:
+    if told is None or told.shape != ours.shape:
         return ours
     torn = (told < _DROPPED) != (ours < _DROPPED)
     if torn.mean() > _TORN:
@@ -119,10 +152,14 @@ def _on_one_side(told: FloatArray, ours: FloatArray) -> FloatArray:
 
 
 def _in_pixels(
-    boxes: FloatArray, landmarks: FloatArray | None, picture: ByteImage, model: Model
+    boxes: FloatArray,
+    landmarks: FloatArray | None,
+    rows: npt.NDArray[np.int64],
+    picture: ByteImage,
+    model: Model,
 ) -> tuple[FloatArray, FloatArray | None]:
     height, width = picture.shape[:2]
-    priors, scale = priors_for(height, width, model.config), np.array([width, height], np.float32)
+    priors, scale = priors_for(height, width, model.config)[rows], np.array([width, height], np.float32)
     corners: FloatArray = decode_boxes(boxes, priors, model.config.variance) * np.tile(scale, 2)
     if model.config.inclusive:
         corners += np.array([0.5, 0.5, -0.5, -0.5], np.float32)

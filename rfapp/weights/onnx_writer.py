@@ -87,13 +87,15 @@ class Graph:
         self._constants[name] = tensor
         return name
 
-    def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: Attribute) -> str:
-        """Apply *operator* to the values *inputs* ("" for one that is left out)."""
-        content = b"".join(_bytes(1, name) for name in inputs) + _bytes(2, output) + _bytes(3, output)
+    def node(self, operator: str, inputs: Sequence[str], output: str | Sequence[str], **attributes: Attribute) -> str:
+        """Apply *operator* to the values *inputs* ("" for one that is left out); returns its first output."""
+        outputs = [output] if isinstance(output, str) else output
+        content = b"".join(_bytes(1, name) for name in inputs)
+        content += b"".join(_bytes(2, name) for name in outputs) + _bytes(3, outputs[0])
         content += _bytes(4, operator)
         content += b"".join(_bytes(5, _attribute(name, value)) for name, value in attributes.items())
         self._nodes.append(content)
-        return output
+        return outputs[0]
 
     def to_bytes(self, metadata: Mapping[str, str]) -> bytes:
         """The content of the file; *metadata* are texts for whoever reads it."""

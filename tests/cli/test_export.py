@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -80,10 +81,8 @@ def test_what_is_there_stays(here, capsys):
 def test_file_that_says_something_else_is_not_left(here, capsys, monkeypatch):
     right = exporting.export_onnx
 
-    def wrong(model, size, *, decode):
-        from dataclasses import replace
-
-        return right(replace(model, config=replace(model.config, means=(0.0, 0.0, 0.0))), size, decode=decode)
+    def wrong(model, form):
+        return right(replace(model, config=replace(model.config, means=(0.0, 0.0, 0.0))), form)
 
     monkeypatch.setattr(exporting, "export_onnx", wrong)
     assert main(["export", "onnx"]) == 1
@@ -95,6 +94,8 @@ def test_file_that_says_something_else_is_not_left(here, capsys, monkeypatch):
     ("words", "code"),
     [
         (["onnx", "--dynamic", "--with-decode"], 2),
+        (["torchscript", "--dynamic", "--with-nms"], 2),
+        (["torchscript", "--output", "face.onnx"], 2),
         (["onnx", "--output", "face.xml"], 2),
         (["onnx", "--model", "abacus"], 1),
         (["onnx", "--output", "file/face.onnx"], 1),
@@ -105,6 +106,71 @@ def test_mistakes_are_sentences(here, capsys, words, code):
     (here / "file").write_text("")
     assert main(["export", *words]) == code
     assert capsys.readouterr().err.startswith("rfapp: ")
+
+
+def run_onnx(file, pictures):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    return session.run(["boxes", "scores", "landmarks"], {"pictures": pictures})
+
+
+def run_openvino(file, pictures):
+    import openvino as ov
+
+    compiled = ov.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    told = {output.get_any_name(): np.array(value) for output, value in compiled(pictures).items()}
+    return [told[name] for name in ("boxes", "scores", "landmarks")]
+
+
+def run_torch(file, pictures):
+    torch = pytest.importorskip("torch")
+    with torch.inference_mode():
+        return [value.numpy() for value in torch.jit.load(file)(torch.from_numpy(pictures))]
+
+
+FORMS = {"onnx": (".onnx", run_onnx), "openvino": (".xml", run_openvino), "torchscript": (".pt", run_torch)}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("form", FORMS)
+def test_with_nms_only_faces_come_out_best_first(here, form, capsys):
+    if form == "torchscript":
+        pytest.importorskip("torch")
+    suffix, run = FORMS[form]
+    words = ["--with-nms", "--size", "640x512", "--score", "0.5", "--nms", "0.3", "--output", f"face{suffix}"]
+    assert main(["export", form, *words]) == 0
+    assert "compared" in capsys.readouterr().out
+    four = np.tile(cv2.resize(built_in_picture(), (320, 256)), (2, 2, 1))
+    faces = FaceDetector(precision="float32", engine="openvino", size="original", score=0.5, nms=0.3, threads=1)(four)
+    assert len(faces) >= 4
+    boxes, scores, landmarks = run(f"face{suffix}", tensor(four))
+    assert (boxes.shape, scores.shape, landmarks.shape) == ((len(faces), 4), (len(faces),), (len(faces), 10))
+    assert (np.diff(scores) <= 0).all()
+    # Equal scores may change places.
+    mine, theirs = np.lexsort(boxes.round().T), np.lexsort(faces.boxes.round().T)
+    np.testing.assert_allclose(boxes[mine], faces.boxes[theirs], atol=0.05)
+    np.testing.assert_allclose(scores[mine], faces.scores[theirs], atol=1e-4)
+    np.testing.assert_allclose(landmarks[mine].reshape(-1, 5, 2), faces.landmarks[theirs], atol=0.05)
+    boxes, scores, landmarks = run(f"face{suffix}", tensor(np.zeros_like(four)))
+    assert (boxes.shape, scores.shape, landmarks.shape) == ((0, 4), (0,), (0, 10))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript_takes_any_size_and_batches(here, picture):
+    pytest.importorskip("torch")
+    assert main(["export", "torchscript", "--dynamic", "--quiet"]) == 0
+    both = np.concatenate([tensor(picture), tensor(picture[::-1])])
+    boxes, scores, landmarks = run_torch("mobilenet0.25.pt", both)
+    count = 2 * (40 * 32 + 20 * 16 + 10 * 8)
+    assert (boxes.shape, scores.shape, landmarks.shape) == ((2, count, 4), (2, count), (2, count, 10))
+    assert scores[0].max() > 0.9
+
+
+def test_torchscript_without_torch_is_a_sentence(here, capsys, without):
+    without("torch")
+    assert main(["export", "torchscript"]) == 1
+    assert "torch is not installed" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize("size", ["640", "640x481", "0x32", "axb"])

@@ -105,12 +105,13 @@ def test_the_table_of_a_graphics_card_has_the_same_rows(saved, pictures):
     runner.close()
 
 
-@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["onnx", "openvino", "torchscript"])
 def test_exported_files_agree(saved, pictures, kind, tmp_path):
     path, network = saved
-    file = tmp_path / ("a.onnx" if kind == "onnx" else "a.xml")
+    file = tmp_path / {"onnx": "a.onnx", "openvino": "a.xml", "torchscript": "a.pt"}[kind]
     model = weights.find(path)
-    assert exporting.export(model, kind, file, SIZE, pictures, decode=True) < 1e-3
+    assert exporting.export(model, kind, file, exporting.Form(size=SIZE, decode=True), pictures) < 1e-3
     if kind == "onnx":
         onnxruntime = pytest.importorskip("onnxruntime")
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
