@@ -102,7 +102,9 @@ def _text(call: ast.Call) -> str | None:
 def _words(node: ast.expr) -> Iterator[str]:
     """The words in a text that is shown as it stands; what is looked up elsewhere is not looked into."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        if re.search(r"(?<![#\w])[^\W\d_]{2,}", re.sub(r"<[^>]*>", "", node.value)) and node.value not in NAMES:
+        words = re.search(r"(?<![#\w])[^\W\d_]{2,}", re.sub(r"<[^>]*>", "", node.value))
+        address = re.fullmatch(r"[a-z]+:", node.value)
+        if words and not address and node.value not in NAMES:
             yield node.value
     elif isinstance(node, ast.JoinedStr | ast.BinOp | ast.IfExp | ast.Tuple | ast.List):
         for child in ast.iter_child_nodes(node):
@@ -157,10 +159,10 @@ def _end(text: str) -> str:
 def _keys(text: str) -> str:
     """The key that a tool tip names, "(Ctrl+O)", or "a word" for one with a name, as " (Space)": from the bracket on
     a screen reader is not told."""
-    found = re.search(r" \(([A-Z]|Space|Ctrl[+\w,]+|F\d+)\)$", text)
+    found = re.search(r" \(([A-Z]|Space|(?:Ctrl|Strg)[+\w,]+|F\d+)\)$", text)
     if found is None:
         return "a word" if re.search(r"^[^()]+ \([^() ]+\)$", text) else ""
-    return "a word" if found[1] == "Space" else found[1]
+    return "a word" if found[1] == "Space" else found[1].replace("Strg", "Ctrl")
 
 
 def write(language: str, wanted: dict[str, str]) -> None:
