@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rfapp.datasets.runs import RunFolder
 from rfapp.training.augmentation import Augmentation
 from rfapp.training.plan import Plan
 from rfapp.training.recipes import Recipe
@@ -74,6 +78,47 @@ TINY = Recipe(
 def plan(discs) -> Plan:
     """Eight steps on the CPU in float32, without validation and without other processes."""
     return Plan(data=(discs,), recipe=TINY, validation="none", device="cpu", precision="float32", workers=0)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from rfapp.datasets.runs import RunFolder
+from rfapp.training.plan import Plan
+from rfapp.training.trainer import train
+import torch
+torch.set_num_threads(1)
+train(Plan.from_mapping(RunFolder(Path(sys.argv[1])).plan()), Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def train_both_ways():
+    """``train_both_ways(alone, plan, folder)``: trains *alone* in ``folder/one`` and *plan* by two processes in
+    ``folder/two``, all with one thread: another order of sums is another last digit, and a young network makes much of
+    that."""
+
+    def both(alone, plan, folder):
+        import torch
+
+        from rfapp.training.trainer import train
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            train(alone, folder / "one")
+        finally:
+            torch.set_num_threads(threads)
+        RunFolder(folder / "plan").path.mkdir()
+        RunFolder(folder / "plan").write_plan(plan.to_mapping())
+        (folder / "both.py").write_text(PROGRAM)
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        words = [*torchrun, str(folder / "both.py"), str(folder / "plan"), str(folder / "two")]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=110, check=False)
+        assert done.returncode == 0, done.stderr
+
+    return both
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from rfapp.errors import SettingsError  # noqa: E402
 from rfapp.models import PriorBox  # noqa: E402
 from rfapp.models.ainnoface import Steps, least_logit  # noqa: E402
 from rfapp.models.config import AINNOFACE_R18  # noqa: E402
+from rfapp.models.networks import make_network  # noqa: E402
 from rfapp.training.boxes import decode_boxes, encode_landmarks, moved_priors  # noqa: E402
 from rfapp.training.initial import initial_network  # noqa: E402
 from rfapp.training.losses import focal_loss, log_iou_loss  # noqa: E402
@@ -27,7 +28,7 @@ from rfapp.training.objectives import OneStep, TwoStep, objective_for  # noqa: E
 from rfapp.training.recipes import recipe_for  # noqa: E402
 from rfapp.training.trainer import train  # noqa: E402
 from rfapp.training.two_step import TwoStepLoss  # noqa: E402
-from rfapp.weights import find  # noqa: E402
+from rfapp.weights import Model, checkpoints, find  # noqa: E402
 
 FIRST, SECOND = Matching(positive=0.7, negative=0.3), Matching(positive=0.5, negative=0.4)
 SIZE = 96
@@ -273,6 +274,20 @@ def test_a_stopped_run_goes_on_exactly(small, tmp_path):
 def test_a_batch_in_parts_is_trained_with(small, changed, tmp_path):
     train(changed(small, accumulate=2, recipe={"steps": 3}), tmp_path / "run")
     assert all(math.isfinite(event["loss"]) for event in events(tmp_path / "run"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no other processes")
+def test_two_processes_divide_by_what_both_have_found(small, changed, tmp_path, train_both_ways):
+    """With the statistics of batch norm kept, two processes compute what one does with the whole batch."""
+    first = tmp_path / "first.safetensors"
+    torch.manual_seed(0)
+    checkpoints.save(Model(name="first", path=first, config=AINNOFACE_R18), make_network(AINNOFACE_R18).state_dict())
+    plan = changed(small, init=str(first), recipe={"steps": 3})
+    train_both_ways(plan, plan, tmp_path)
+    one, two = ([event["loss"] for event in events(tmp_path / name)] for name in ("one", "two"))
+    assert len(one) == len(two) == 3
+    np.testing.assert_allclose(two, one, atol=1e-3)
 
 
 @pytest.fixture(scope="module")
