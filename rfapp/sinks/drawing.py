@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rfapp.frames import ByteImage, Detections
 from rfapp.settings import ViewSettings
-from rfapp.sinks.hiding import Hidden
+from rfapp.sinks.hiding import Hidden, copied
 
 # BGR; the window paints with the same colours.
 BOX = (197, 224, 59)
@@ -32,13 +32,14 @@ def draw(
     landmarks: bool = True,
     scores: bool = True,
     numbers: bool = True,
+    into: ByteImage | None = None,
 ) -> ByteImage:
     """A copy of *image* (uint8 BGR H×W×3) with *faces* painted in; lines and letters grow with the picture.
 
     *numbers*: those of the tracks, where there are any. Overlapping faces are painted worst first, so that the best
-    is whole.
+    is whole. *into*: an array of the same shape that takes the copy, or *image* itself, which is then painted over.
     """
-    result = image.copy()
+    result = copied(image, into)
     line = line_width(image.shape[1], image.shape[0])
     for row in reversed(range(len(faces))):
         box = faces.boxes[row]
@@ -55,11 +56,24 @@ def draw(
     return result
 
 
-def draw_view(image: ByteImage, faces: Detections, view: ViewSettings, hidden: Hidden | None) -> ByteImage:
-    """A copy of *image* as the window shows it: without what is *hidden*, with what *view* wants drawn."""
+def draw_view(
+    image: ByteImage, faces: Detections, view: ViewSettings, hidden: Hidden | None, into: ByteImage | None = None
+) -> ByteImage:
+    """A copy of *image* as the window shows it: without what is *hidden*, with what *view* wants drawn. *into* as in
+    :func:`draw`."""
+    result = copied(image, into)
     if hidden is not None:
-        image, faces = hidden.applied(image), hidden.veiled(faces)
-    return draw(image, faces, boxes=view.boxes, landmarks=view.landmarks, scores=view.scores, numbers=view.numbers)
+        hidden.over(result)
+        faces = hidden.veiled(faces)
+    return draw(
+        result,
+        faces,
+        boxes=view.boxes,
+        landmarks=view.landmarks,
+        scores=view.scores,
+        numbers=view.numbers,
+        into=result,
+    )
 
 
 def label(faces: Detections, row: int, *, scores: bool, numbers: bool) -> str:

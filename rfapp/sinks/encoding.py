@@ -8,6 +8,7 @@ from typing import Any
 import av
 import av.container
 import cv2
+import numpy as np
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from rfapp.frames import ByteImage
@@ -58,7 +59,7 @@ class Encoder:
         return float(self._last * TIME_BASE)
 
     def append(self, image: ByteImage, time_s: float) -> None:
-        """Encode *image* (uint8 BGR). Raises FFmpegError and OSError."""
+        """Encode *image* (uint8 BGR), whose memory is free again afterwards. Raises FFmpegError and OSError."""
         frame = self._encodable(image)
         frame.pts = self._last = max(round(time_s / TIME_BASE), self._last + 1)
         frame.time_base = TIME_BASE
@@ -78,7 +79,7 @@ class Encoder:
                 "uint8", copy=False
             )
         frame = self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(image, "bgr24"),
+            av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), "bgr24"),
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             interpolation=_ROUNDED,

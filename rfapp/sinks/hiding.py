@@ -41,9 +41,9 @@ class Hidden:
             if np.isfinite(box).all():
                 self._hide(image, box)
 
-    def applied(self, image: ByteImage) -> ByteImage:
-        """A copy of *image* without what is hidden."""
-        result = image.copy()
+    def applied(self, image: ByteImage, into: ByteImage | None = None) -> ByteImage:
+        """A copy of *image* without what is hidden; *into*: an array of the same shape that takes it."""
+        result = copied(image, into)
         self.over(result)
         return result
 
@@ -70,6 +70,17 @@ class Hidden:
             centre = round(float(middle[0])) - left, round(float(middle[1])) - top
             cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, cv2.FILLED)
         _obscure(image, (left, top, right, bottom), float((box[2:] - box[:2]).max()), self.settings.how, mask)
+
+
+def copied(image: ByteImage, into: ByteImage | None) -> ByteImage:
+    """A copy of *image*, in the memory of *into* if it fits: fresh memory for every frame of a film costs more than the
+    copying does."""
+    if into is image:
+        return image
+    if into is None or into.shape != image.shape:
+        return image.copy()
+    np.copyto(into, image)
+    return into
 
 
 def _obscure(image: npt.NDArray[np.uint8], area: tuple[int, int, int, int], face: float, how: str, mask: Any) -> None:

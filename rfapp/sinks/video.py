@@ -13,7 +13,7 @@ import av.container
 import av.error
 
 from rfapp.errors import OutputError
-from rfapp.frames import Detections, Frame
+from rfapp.frames import ByteImage, Detections, Frame
 from rfapp.sinks.drawing import draw
 from rfapp.sinks.encoding import Encoder
 from rfapp.sinks.hiding import Hidden
@@ -43,12 +43,18 @@ class VideoSink:
         self._container: av.container.OutputContainer | None = None
         self._sound: Sound | None = None
         self._encoder: Encoder | None = None
+        self._memory: ByteImage | None = None
 
     def append(self, frame: Frame, faces: Detections, hidden: Hidden | None = None) -> None:
         """Encode *frame* with *faces* drawn in, or without what is *hidden*. Raises OutputError."""
         try:
             encoder = self._encoder or self._begin(frame.width, frame.height)
-            encoder.append(draw(frame.image, faces) if hidden is None else hidden.applied(frame.image), frame.time_s)
+            if hidden is None:
+                image = draw(frame.image, faces, into=self._memory)
+            else:
+                image = hidden.applied(frame.image, self._memory)
+            self._memory = image
+            encoder.append(image, frame.time_s)
             if self._sound is not None:
                 self._sound.up_to(frame.time_s - _SOUND_AHEAD_S)
         except (av.error.FFmpegError, OSError) as error:
