@@ -39,7 +39,7 @@ COPIED = (
 _LINKS = {name: page for page, name in COPIED} | {"LICENSE": "models.md#the-licence-of-rfapp"}
 _MARK = re.compile(r"^<!-- made: ([a-z]+) -->$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^):\s]+)\)")
-_WIDTH = 100
+_WIDTH = 85
 
 
 # ------------------------------------------------------------------------------------------- the hook
@@ -184,7 +184,8 @@ def describe(name: str) -> Iterator[str]:
 def _command(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
     yield from ("#" * level + f" {parser.prog}", "", (parser.description or "").replace("*", "\\*"), "")
     parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=_WIDTH)
-    yield from ("```", parser.format_usage().removeprefix("usage: ").rstrip(), "```", "")
+    usage = parser.format_usage().rstrip().replace("\n" + " " * len("usage: "), "\n").removeprefix("usage: ")
+    yield from ("```", usage, "```", "")
     below = _below(parser)
     for group in parser._action_groups:
         actions = [
