@@ -9,6 +9,7 @@ from rfapp.models.config import ARCHITECTURES, MOBILENET_025, RESNET50, ModelCon
 from rfapp.models.prior_box import PriorBox
 
 if TYPE_CHECKING:
+    from rfapp.models.ainnoface import AInnoFace as AInnoFace
     from rfapp.models.layers import FPN as FPN
     from rfapp.models.layers import SSH as SSH
     from rfapp.models.layers import BboxHead as BboxHead
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from rfapp.models.layers import make_class_head as make_class_head
     from rfapp.models.layers import make_landmark_head as make_landmark_head
     from rfapp.models.loading import load_model as load_model
+    from rfapp.models.networks import make_network as make_network
     from rfapp.models.resnet import ResNet as ResNet
     from rfapp.models.retinaface import RetinaFace as RetinaFace
 
 _HOME = {
+    "AInnoFace": "ainnoface",
     "BboxHead": "layers",
     "ClassHead": "layers",
     "FPN": "layers",
@@ -43,6 +46,7 @@ _HOME = {
     "make_bbox_head": "layers",
     "make_class_head": "layers",
     "make_landmark_head": "layers",
+    "make_network": "networks",
 }
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "MOBILENET_025",
     "RESNET50",
     "SSH",
+    "AInnoFace",
     "BboxHead",
     "ClassHead",
     "LandmarkHead",
@@ -67,6 +72,7 @@ __all__ = [
     "make_bbox_head",
     "make_class_head",
     "make_landmark_head",
+    "make_network",
 ]
 
 
