@@ -119,6 +119,22 @@ def cameras(studio: Studio) -> None:
     wait(lambda: False, 0.2)
 
 
+def following(studio: Studio) -> None:
+    studio.window.toggle_tracking()
+    studio.play()
+
+
+def hiding(studio: Studio) -> None:
+    studio.window.toggle_hiding()
+    studio.play()
+    result = studio.window.view.result
+    assert result is not None
+    assert result.detections is not None
+    assert result.detections.tracks is not None
+    studio.window.show_or_hide_face(int(result.detections.tracks[0]))
+    wait(lambda: False, 0.5)
+
+
 def train(studio: Studio) -> None:
     studio.window.show_page(TRAIN)
     wait(lambda: False, 0.5)
@@ -146,6 +162,8 @@ SHOTS: dict[str, tuple[Callable[[Studio], None], dict[str, object]]] = {
     "error": (error, {}),
     "cameras": (cameras, {}),
     "settings": (settings_open, {"height": 980}),
+    "following": (following, {}),
+    "hiding": (hiding, {}),
     "models": (models, {}),
     "train": (train, {}),
     "small": (live, {"width": 480, "height": 640}),

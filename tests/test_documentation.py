@@ -123,6 +123,19 @@ def test_the_library_page_has_every_public_name():
         assert path == "rfapp.errors" or hasattr(import_module(module), name), path
 
 
+def test_every_picture_comes_from_the_one_command():
+    program = ast.parse(text_of("docs/screenshots.py"))
+    (shots,) = [
+        node.value for node in program.body if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "SHOTS"
+    ]
+    assert isinstance(shots, ast.Dict)
+    taken = {f"{ast.literal_eval(key)}.png" for key in shots.keys if key is not None}
+    assert {path.name for path in (ROOT / "docs" / "images").iterdir()} == taken
+    shown = {image for name in NAMES for image in re.findall(r"images/([\w-]+\.png)", text_of(name))}
+    assert shown <= taken
+    assert len(shown) > 8
+
+
 # ---------------------------------------------------------------------------------------------- what is made
 
 
