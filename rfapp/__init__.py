@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from rfapp.places import resources as resources
     from rfapp.runtime import LivePipeline as LivePipeline
     from rfapp.settings import Settings as Settings
+    from rfapp.sinks.crops import aligned_crops as aligned_crops
     from rfapp.sources import Source as Source
     from rfapp.sources import open_source as open_source
     from rfapp.sources import read_picture as read_picture
+    from rfapp.tracking import Tracker as Tracker
 
 # Loaded when first asked for, so that `rfapp --help` and the first window do not wait for what they do not use.
 _HOME = {
@@ -33,6 +35,8 @@ _HOME = {
     "RfappError": "rfapp.errors",
     "Settings": "rfapp.settings",
     "Source": "rfapp.sources",
+    "Tracker": "rfapp.tracking",
+    "aligned_crops": "rfapp.sinks.crops",
     "open_source": "rfapp.sources",
     "read_picture": "rfapp.sources",
     "resources": "rfapp.places",
@@ -46,7 +50,9 @@ __all__ = [
     "RfappError",
     "Settings",
     "Source",
+    "Tracker",
     "__version__",
+    "aligned_crops",
     "open_source",
     "read_picture",
     "resources",

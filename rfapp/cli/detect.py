@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="write annotated pictures and videos into DIR (with --hide: with hidden faces)",
     )
+    parser.add_argument(
+        "--crops",
+        metavar="DIR",
+        type=Path,
+        help="cut the faces out into DIR: upright, 112×112 px; with --track in a folder for each face",
+    )
     parser.add_argument("--force", action="store_true", help="replace results that are there already")
     parser.add_argument(
         "--resume",
@@ -71,13 +77,19 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
     output: Path | None = arguments.output
     folder: Path | None = arguments.save_media
     _check_usage(arguments)
-    inputs = find_inputs(arguments.input, leave_out=[folder] if folder else [])
+    crops: Path | None = arguments.crops
+    inputs = find_inputs(arguments.input, leave_out=[path for path in (folder, crops) if path])
     files = [item for item in inputs if item.error is None]
     media = media_paths(files, folder) if folder else {}
     if output is not None:
         check_free([output], files, replace=True)  # existing results are looked at when they are opened
     check_free(list(media.values()), files, replace=arguments.force or arguments.resume)
 
+    cut_out = None
+    if crops is not None:
+        _check_crops(crops, replace=arguments.force or arguments.resume)
+        names = media_paths(files, crops)
+        cut_out = crops, {name: str(path.relative_to(crops)) for name, path in names.items()}
     lines, done = _open_results(arguments, stack)
     waiting = [item for item in inputs if item.name not in done]
     report: _Report = stack.enter_context(_report(arguments.quiet, len(waiting)))
@@ -89,7 +101,9 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
         with FaceDetector.from_settings(settings.detector) as detector:
             for note in detector.notes:
                 report.say(note)
-            batch = Batch(waiting, detector, lines, media, settings, on_frame=report.frame, on_end=report.end)
+            batch = Batch(
+                waiting, detector, lines, media, settings, crops=cut_out, on_frame=report.frame, on_end=report.end
+            )
             count = batch.count
             try:
                 batch.run()
@@ -117,11 +131,23 @@ def _check_usage(arguments: argparse.Namespace) -> None:
         raise UsageError(mark("--resume needs the file of the results."), mark("Name it with --output FILE."))
     if arguments.resume and arguments.force:
         raise UsageError(mark("--resume goes on with what is there, --force replaces it."), mark("Use one of the two."))
-    if arguments.save_media is not None and arguments.save_media.exists() and not arguments.save_media.is_dir():
-        raise UsageError(
-            mark("“{path}” is a file, not a folder."),
-            mark("Name a folder with --save-media."),
-            path=str(arguments.save_media),
+    for option in ("--save-media", "--crops"):
+        path: Path | None = getattr(arguments, option.strip("-").replace("-", "_"))
+        if path is not None and path.exists() and not path.is_dir():
+            raise UsageError(
+                mark("“{path}” is a file, not a folder."),
+                mark("Name a folder with {option}."),
+                path=str(path),
+                option=option,
+            )
+
+
+def _check_crops(folder: Path, *, replace: bool) -> None:
+    if not replace and folder.is_dir() and any(folder.iterdir()):
+        raise OutputExists(
+            mark("There is something in the folder “{path}” already."),
+            mark("Name an empty one, or use --force to add to it."),
+            path=str(folder),
         )
 
 

@@ -16,6 +16,7 @@ from rfapp.gui.report import write_report
 from rfapp.gui.texts import filled, sentence_of
 from rfapp.runtime import LiveResult, Recording
 from rfapp.settings import Settings, ViewSettings
+from rfapp.sinks.crops import CropSink
 from rfapp.sinks.drawing import draw_view
 from rfapp.sinks.pictures import write_picture
 
@@ -72,6 +73,11 @@ class Saver(QObject):
         folder = _own(QStandardPaths.StandardLocation.PicturesLocation)
         self._writer.submit(self._write_snapshot, result, view, folder)
 
+    def crops(self, result: LiveResult) -> None:
+        """Keep each face of the picture cut out upright, in the user's folder of pictures."""
+        folder = _own(QStandardPaths.StandardLocation.PicturesLocation) / "faces"
+        self._writer.submit(self._write_crops, result, folder)
+
     def report(self, path: Path) -> None:
         """Write a problem report to *path*."""
         self.said.emit(self.tr("Collecting what a helper needs to know…"))
@@ -95,6 +101,22 @@ class Saver(QObject):
             self.said.emit(filled(self.tr("The picture could not be saved: {error}"), error=error))
         else:
             self.said.emit(self.tr("Saved as {path}").format(path=folder / name))
+
+    def _write_crops(self, result: LiveResult, folder: Path) -> None:
+        faces = result.detections if result.fresh and result.detections is not None else Detections.empty()
+        written: list[Path] = []
+        sink = CropSink(folder, f"rfapp-{time.strftime('%Y%m%d-%H%M%S')}", told=written.append)
+        try:
+            sink.append(result.frame, Detections(faces.boxes, faces.scores, faces.landmarks))
+        except RfappError as error:
+            self.said.emit(sentence_of(error))
+            return
+        if not written:
+            self.said.emit(self.tr("There is no face in the picture to cut out."))
+        elif len(written) == 1:
+            self.said.emit(self.tr("Saved as {path}").format(path=written[0]))
+        else:
+            self.said.emit(self.tr("{count} faces saved in {path}").format(count=len(written), path=folder))
 
     def _write_report(self, path: Path) -> None:
         try:

@@ -31,6 +31,7 @@ class Toolbar(QWidget):
     about_wanted = Signal()
     log_wanted = Signal()
     report_wanted = Signal()
+    crops_wanted = Signal()
     quit_wanted = Signal()
 
     def __init__(self, theme: Theme, finder: CameraFinder, parent: QWidget | None = None) -> None:
@@ -101,6 +102,8 @@ class Toolbar(QWidget):
         for number, text in self._page_names():
             menu.addAction(text, partial(self.page_chosen.emit, number))
         menu.addSeparator()
+        self._crops = menu.addAction(self.tr("Cut out the faces (C)"), self.crops_wanted.emit)
+        menu.addSeparator()
         menu.addAction(self.tr("About rfapp"), self.about_wanted.emit)
         menu.addAction(self.tr("Report a problem…"), self.report_wanted.emit)
         menu.addAction(self.tr("Show the log"), self.log_wanted.emit)
@@ -114,6 +117,7 @@ class Toolbar(QWidget):
         self.play.setEnabled(not isinstance(state, Idle | Opening))
         self.stop.setEnabled(not isinstance(state, Idle))
         self.snapshot.setEnabled(isinstance(state, Running | Paused | Ended))
+        self._crops.setEnabled(isinstance(state, Running | Paused | Ended))
         self.record.setEnabled(isinstance(state, Running | Paused))
         self._recolour()
 

@@ -157,6 +157,7 @@ class Window(QWidget):
             (toolbar.about_wanted, partial(dialogs.tell_about, self)),
             (toolbar.log_wanted, self._show_log),
             (toolbar.report_wanted, self._report),
+            (toolbar.crops_wanted, self.save_crops),
             (toolbar.quit_wanted, self.close),
             (stage.open_wanted, self._open_or_retry),
             (stage.file_wanted, partial(self._choose, dialogs.ask_file)),
@@ -182,6 +183,7 @@ class Window(QWidget):
             ("H", self.toggle_hiding),
             ("T", self.toggle_tracking),
             ("S", self.save_snapshot),
+            ("C", self.save_crops),
             ("Ctrl+,", lambda: self.show_pane(not self.pane.isVisible())),
             ("Ctrl+O", partial(self._choose, dialogs.ask_file)),
             ("Ctrl+Shift+O", partial(self._choose, dialogs.ask_folder)),
@@ -217,6 +219,12 @@ class Window(QWidget):
         result = self.view.result
         if result is not None:
             self._saver.snapshot(result, self._settings.drawn)
+
+    def save_crops(self) -> None:
+        """Save each face of the shown picture, cut out upright, to the user's folder of pictures."""
+        result = self.view.result
+        if result is not None:
+            self._saver.crops(result)
 
     def toggle_recording(self) -> None:
         """Record what is shown to the user's folder of videos, or complete the recording."""

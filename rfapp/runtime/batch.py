@@ -15,6 +15,7 @@ from rfapp.errors import RfappError, SourceError, SourceUnreadable
 from rfapp.frames import Detections, Frame
 from rfapp.runtime.following import Follower, follows
 from rfapp.settings import Settings
+from rfapp.sinks.crops import CropSink
 from rfapp.sinks.hiding import Hidden
 from rfapp.sinks.lines import LineSink
 from rfapp.sinks.pictures import PictureSink
@@ -82,8 +83,9 @@ class Batch:
     """Detects in *inputs*, one after the other.
 
     *detector* is a FaceDetector, or what can be called as one. Results go to *lines*, annotated copies to the *media*
-    path of each input's name; with hidden faces, if *settings* want that. One thread reads ahead, the caller's
-    detects, and one draws and encodes. A file that fails is told through *on_end*, and the next one follows.
+    path of each input's name; with hidden faces, if *settings* want that. *crops*: the folder for the faces cut out,
+    and what each input is called there. One thread reads ahead, the caller's detects, and one draws and encodes. A
+    file that fails is told through *on_end*, and the next one follows.
     """
 
     def __init__(
@@ -94,13 +96,14 @@ class Batch:
         media: Mapping[str, Path],
         settings: Settings,
         *,
+        crops: tuple[Path, Mapping[str, str]] | None = None,
         on_frame: OnFrame = lambda item, info, frame: None,
         on_end: OnEnd = lambda item, error: None,
     ) -> None:
         self._inputs = inputs
         self._detector = detector
         self._lines = lines
-        self._media = media
+        self._media, self._crops = media, crops
         self._settings = settings
         self._seen: list[Seen] = []
         self._follower = Follower(self._seen.append)
@@ -117,7 +120,7 @@ class Batch:
         """Work through all inputs. Raises OutputError, EngineError, or KeyboardInterrupt: then, too, everything that
         was detected is written, and an unfinished video is completed so that it plays."""
         reader = threading.Thread(target=self._read_all, name="reader", daemon=True)
-        writer = threading.Thread(target=self._write_all, name="writer", daemon=True) if self._media else None
+        writer = threading.Thread(target=self._write_all, name="writer", daemon=True) if self._writing else None
         reader.start()
         if writer is not None:
             writer.start()
@@ -138,6 +141,10 @@ class Batch:
         if self._write_error is not None:
             raise self._write_error
         return self.count
+
+    @property
+    def _writing(self) -> bool:
+        return bool(self._media) or self._crops is not None
 
     # ------------------------------------------------------------------------------------------------- detecting
 
@@ -166,15 +173,15 @@ class Batch:
             self._hand_over(_Drawn(frame, faces, hidden))
             return faces
         followed = self._follower.find(lambda score: self._detector(frame.image, score=score), frame, settings)
-        faces = followed.faces
-        if settings.hiding.how == "off":
-            self._hand_over(_Drawn(frame, faces))
-        elif self._media:
-            size = frame.image.nbytes
-            waiting = _Drawn(frame, faces)
-            self._cover_up(self._cover.put(waiting, frame.time_s, faces, followed.missing, cut=followed.cut, size=size))
-        if not settings.tracking.on:  # they were followed for the sake of hiding only
-            faces = replace(faces[faces.scores >= settings.detector.score], tracks=None)
+        found = faces = followed.faces
+        if not settings.tracking.on:  # they are followed for the sake of hiding only
+            faces = replace(found[found.scores >= settings.detector.score], tracks=None)
+        drawn = _Drawn(frame, faces)
+        if settings.hiding.how == "off" or not self._writing:
+            self._hand_over(drawn)
+        else:
+            size, missing = frame.image.nbytes, followed.missing
+            self._cover_up(self._cover.put(drawn, frame.time_s, found, missing, cut=followed.cut, size=size))
         return faces
 
     def _cover_up(self, covered: Iterator[tuple[_Drawn, Any]]) -> None:
@@ -208,7 +215,7 @@ class Batch:
 
     def _hand_over(self, step: _Begin | _Drawn | _End | None) -> None:
         """Give *step* to the writer, waiting for room. Raises the writer's error when it has failed."""
-        if not self._media:
+        if not self._writing:
             return
         while self._write_error is None:
             try:
@@ -251,16 +258,25 @@ class Batch:
             self._write_error = error
 
     def _write_one(self, begin: _Begin) -> None:
-        path = self._media[begin.item.name]
-        sink: PictureSink | VideoSink
-        sink = PictureSink(path) if begin.info is None else VideoSink(path, sound=begin.item.path, rate=begin.info.rate)
+        name, film = begin.item.name, begin.info is not None
+        sinks: list[PictureSink | VideoSink] = []
+        if name in self._media:
+            path = self._media[name]
+            rate = None if begin.info is None else begin.info.rate
+            sinks.append(VideoSink(path, sound=begin.item.path, rate=rate) if film else PictureSink(path))
+        crops = None if self._crops is None else CropSink(self._crops[0], self._crops[1][name], film=film)
         with ExitStack() as stack:
-            stack.enter_context(sink)
+            for sink in sinks:
+                stack.enter_context(sink)
             while isinstance(step := _get(self._writes), _Drawn):
-                sink.append(step.frame, step.faces, step.hidden)
+                for sink in sinks:
+                    sink.append(step.frame, step.faces, step.hidden)
+                if crops is not None:
+                    crops.append(step.frame, step.faces)
             if step is None:  # interrupted in the middle
-                if isinstance(sink, VideoSink):
-                    sink.finish(whole=False)
+                for sink in sinks:
+                    if isinstance(sink, VideoSink):
+                        sink.finish(whole=False)
                 self._writes.put(None)
 
 

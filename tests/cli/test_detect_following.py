@@ -194,3 +194,23 @@ def test_a_margin_beyond_its_limits_is_wrong_usage(film, capsys):
     assert run(film, "--hide", "blur", "--hide-margin", "999") == 2
     assert "Hidden margin" in capsys.readouterr().err
     assert run(film, "--hide", "smear") == 2
+
+
+def test_crops_of_pictures_and_of_followed_faces(film, tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / "one.png"), picture(30, [40, 200]))
+    out = tmp_path / "crops"
+    assert run(pictures, film, "--crops", out, "--output", tmp_path / "f.jsonl") == 0
+    assert (out / "one.png-face1.png").is_file()
+    assert len(list(out.glob("film.mp4-*-face0.png"))) == FRAMES - len(UNFOUND) - 1
+    assert read_picture(out / "one.png-face0.png").shape == (112, 112, 3)
+    assert run(film, "--crops", out, "--track", "--output", tmp_path / "g.jsonl") == 1
+    assert "in the folder" in capsys.readouterr().err
+    assert run(film, "--crops", out, "--track", "--hide", "blur", "--force", "--output", tmp_path / "g.jsonl") == 0
+    assert len(list((out / "film.mp4" / "track-0001").iterdir())) == FRAMES - len(UNFOUND)
+
+
+def test_crops_into_a_file_are_wrong_usage(film, capsys):
+    assert run(film, "--crops", film) == 2
+    assert "--crops" in capsys.readouterr().err

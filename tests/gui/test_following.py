@@ -195,3 +195,11 @@ def test_new_controls_have_names(make_window):
     for name in ("tracking_on", "tracking_smooth", "hiding_how", "view_numbers", "recording_content"):
         control = window.pane.control(name)
         assert any(child.accessibleName() for child in control.findChildren(object) if hasattr(child, "accessibleName"))
+
+
+def test_the_faces_of_the_picture_are_cut_out_by_key(make_window, qtbot, videos):
+    window = make_window(detector=TwoFaces)
+    play(window, qtbot, length=3000)
+    qtbot.keyClick(window, Qt.Key.Key_C)
+    qtbot.waitUntil(lambda: "2 faces saved in" in shown_texts(window), timeout=8000)
+    assert len(list((videos / "faces").glob("*.png"))) == 2
