@@ -499,7 +499,10 @@ def _deviation(engine: Engine, model: Model) -> str:
 
 
 def _float32_answer(model: Model) -> Answer | None:
-    """The yardstick for a file that brings none; None when float32 finds nothing either."""
+    """The yardstick for a file that brings none; None when float32 finds nothing either, and for an int8 form, which
+    can't be run in float32."""
+    if model.int8_of:
+        return None
     faces = try_out(model)
     if len(faces) == 0:
         return None

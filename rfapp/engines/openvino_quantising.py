@@ -29,6 +29,8 @@ from rfapp.weights.catalogue import check_name, own_folder, sha256_of
 #: Layers that stay as they are, as patterns of their names: the coarsest level, where a rounding is a step of pixels
 #: for faces of hundreds, …
 _KEPT = ("fpn[.]output3.*", "ssh3.*", "head.*")
+#: … in AInnoFace the levels of strides 32, 64 and 128, and the numbers that the heads of the others tell …
+_KEPT_TWO_STEP = ("coarse.*", "fine.*[.](every|box_deltas|landmark_deltas)")
 #: … and of a MobileNet trunk the first stage, where 8 to 64 channels leave int8 no time to win, and the depthwise
 #: convolutions, which OpenVINO runs in half precision in any case: in int8 only the numbers would go to and fro.
 #: Measured at 640×480 on one core, in parts of the time of all in bfloat16: all of the network in int8 0.90, all but
@@ -51,6 +53,7 @@ def quantise(model: Model, pictures: Sequence[ByteImage], name: str, folder: Pat
     nncf = _import_nncf()
     network = read_network(ov.Core(), weights.read_onnx(model))
     kept = _KEPT + (_KEPT_THIN if model.config.backbone.startswith("mobilenet") else ())
+    kept += _KEPT_TWO_STEP if model.config.family == "AInnoFace" else ()
     try:
         # NNCF draws progress bars where results go, and loads parts of itself only now.
         with contextlib.redirect_stdout(io.StringIO()), _without("openvino_telemetry"):

@@ -89,6 +89,14 @@ def test_the_form_goes_by_its_own_name_too(own):
 
 
 @pytest.mark.slow
+def test_a_form_of_a_model_that_finds_no_face_in_the_built_in_picture_runs_too(own):
+    """There is nothing to compare it with: its float32 numbers are not in it."""
+    with FaceDetector(replace(weights.find("small"), answer=None), threads=1) as detector:
+        assert detector.precision == "int8"
+        assert len(detector(built_in_picture())) == 1
+
+
+@pytest.mark.slow
 def test_most_of_it_is_in_int8(own):
     """A quarter of the numbers' size in float32 would be all of it; what stays is small."""
     form = weights.find("small")
