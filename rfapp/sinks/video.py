@@ -21,6 +21,8 @@ from rfapp.sinks.pictures import cannot_write
 from rfapp.sinks.sound import Sound
 from rfapp.text import mark
 
+#: Without B-frames a fifth of the work is saved for a fifth more of space.
+_OPTIONS = {"preset": "superfast", "crf": "21", "bf": "0"}
 #: The picture is this much behind, at most, when the sound is written along.
 _SOUND_AHEAD_S = 0.5
 
@@ -64,9 +66,7 @@ class VideoSink:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
         self._container = av.open(f"file:{self._temporary}", "w", format="mp4", options={"movflags": "+faststart"})
-        self._encoder = Encoder(
-            self._container, width, height, rate=self._rate, options={"preset": "superfast", "crf": "21"}
-        )
+        self._encoder = Encoder(self._container, width, height, rate=self._rate, options=_OPTIONS)
         if self._sound_from is not None:
             try:
                 self._sound = Sound(self._sound_from, self._container)
