@@ -149,7 +149,7 @@ def catch_exceptions(tell: Callable[[str], None]) -> None:
         if text not in told:
             told.add(text)
             teller.happened.emit(
-                QObject.tr(teller, "Something went wrong ({error}). The log tells more.").replace("{error}", text)
+                teller.tr("Something went wrong ({error}). The log tells more.").replace("{error}", text)
             )
 
     sys.excepthook = lambda kind, error, trace: caught(kind, error, trace, "the window")

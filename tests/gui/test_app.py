@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import cv2
 import pytest
 
-from rfapp.gui.app import undo_opencv_qt
+from rfapp.gui.app import catch_exceptions, undo_opencv_qt
 
 KEYS = {
     "frames_captured",
@@ -122,3 +123,23 @@ def test_without_a_screen_there_is_a_sentence_and_no_abort():
     )
     assert done.returncode == 1
     assert "There is no screen" in done.stderr
+
+
+def test_a_mistake_that_nobody_caught_is_logged_told_once_and_ends_nothing(qtbot, caplog, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    told: list[str] = []
+    catch_exceptions(told.append)
+
+    def broken() -> None:
+        raise ZeroDivisionError("a mistake of {ours}")
+
+    for _ in range(2):
+        thread = threading.Thread(target=broken, name="worker")
+        thread.start()
+        thread.join()
+    qtbot.waitUntil(lambda: bool(told))
+    qtbot.wait(50)
+    assert told == ["Something went wrong (ZeroDivisionError: a mistake of {ours}). The log tells more."]
+    assert caplog.text.count("uncaught in worker") == 2
+    assert "Traceback" in caplog.text
