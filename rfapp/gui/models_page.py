@@ -10,7 +10,9 @@ from statistics import median
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QFileDialog,
     QFormLayout,
     QFrame,
@@ -22,12 +24,14 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from rfapp.errors import RfappError
+from rfapp.gui.flow import Flow
 from rfapp.gui.tasks import Task
 from rfapp.gui.texts import filled, sentence_of, translated
 from rfapp.gui.theme import Theme
@@ -41,6 +45,8 @@ from rfapp.weights.manifest import Model
 LEVELS = {"easy": mark("easy"), "medium": mark("medium"), "hard": mark("hard")}
 ORIGINAL = mark("original")
 #: Said of a network that takes seconds for a picture.
+#: In a narrower page its halves stand below each other.
+NARROW = 640
 NOT_LIVE = mark("accurate, not live")
 #: Calls that “Measure speed” takes the middle of.
 CALLS = 30
@@ -72,15 +78,24 @@ class ModelsPage(QWidget):
         self._speeds: dict[str, str] = {}
         self._task: Task | None = None
         self.list = QListWidget(accessibleName=self.tr("Models"))
-        self.list.setMinimumWidth(190)
+        self.list.setMinimumSize(190, 120)
         self.list.currentItemChanged.connect(lambda *_: self._show_chosen())
         self.list.itemActivated.connect(lambda *_: self._use())
-        outer = QHBoxLayout(self)
-        outer.setContentsMargins(18, 16, 18, 16)
-        outer.setSpacing(18)
-        outer.addLayout(self._build_left(), 2)
-        outer.addLayout(self._build_right(), 3)
+        content = QWidget(objectName="page")
+        self._halves = QBoxLayout(QBoxLayout.Direction.LeftToRight, content)
+        self._halves.setContentsMargins(18, 16, 18, 16)
+        self._halves.setSpacing(18)
+        self._halves.addLayout(self._build_left(), 2)
+        self._halves.addLayout(self._build_right(), 3)
+        scroll = QScrollArea(frameShape=QFrame.Shape.NoFrame, widgetResizable=True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(content)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
         theme.changed.connect(self._recolour)
+        self._recolour()
         self.refresh()
 
     # ------------------------------------------------------------------------------ building
@@ -102,10 +117,7 @@ class ModelsPage(QWidget):
                 menu.addAction(text, partial(self.download, item)).setToolTip(item.licence)
         menu.setToolTipsVisible(True)
         self.download_button.setMenu(menu)
-        row = QHBoxLayout(spacing=8)
-        row.addWidget(self.import_button)
-        row.addWidget(self.download_button)
-        column.addLayout(row)
+        column.addLayout(Flow((self.import_button, self.download_button)))
         return column
 
     def _build_untrained(self) -> QLabel:
@@ -144,11 +156,7 @@ class ModelsPage(QWidget):
         self.verify_button.clicked.connect(self._verify)
         self.remove_button = QPushButton(self.tr("Remove"))
         self.remove_button.clicked.connect(self._ask_remove)
-        row = QHBoxLayout(spacing=8)
-        for button in (self.use_button, self.measure_button, self.verify_button, self.remove_button):
-            row.addWidget(button)
-        row.addStretch(1)
-        column.addLayout(row)
+        column.addLayout(Flow((self.use_button, self.measure_button, self.verify_button, self.remove_button)))
         column.addWidget(QFrame(objectName="rule"))
         column.addLayout(self._build_progress())
         column.addStretch(1)
@@ -169,6 +177,12 @@ class ModelsPage(QWidget):
         column.addLayout(row)
         self._busy(False)
         return column
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window what is known of a model stands below the list."""
+        narrow = event.size().width() < NARROW
+        self._halves.setDirection(QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight)
+        super().resizeEvent(event)
 
     # ------------------------------------------------------------------------------ the list
 

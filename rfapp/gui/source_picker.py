@@ -138,7 +138,7 @@ class SourcePicker(QToolButton):
     def set_room(self, pixels: int) -> None:
         """Take at most so many pixels; a longer name is cut in its middle."""
         self.setMaximumWidth(max(64, pixels))
-        named = pixels >= 130
+        named = pixels >= 160
         self.setToolButtonStyle(
             Qt.ToolButtonStyle.ToolButtonTextBesideIcon if named else Qt.ToolButtonStyle.ToolButtonIconOnly
         )

@@ -12,8 +12,8 @@ from rfapp.gui.theme import Theme
 from rfapp.runtime import Ended, Idle, Opening, Paused, Running, State
 
 LIVE, TRAIN, MODELS = 0, 1, 2
-#: What all but the source picker takes of a toolbar with and without tabs, in pixels.
-ROOM_WITH_TABS, ROOM_WITHOUT = 602, 376
+#: Tabs grow by so much when they are chosen, since their name is bold then; in pixels.
+GROWTH = 16
 
 
 class Toolbar(QWidget):
@@ -137,7 +137,16 @@ class Toolbar(QWidget):
     def fit(self, width: int, *, narrow: bool) -> None:
         """Share *width* out: in a narrow window the menu leads to the pages, and the name of the source is cut."""
         self._tabs.setVisible(not narrow)
-        self.picker.set_room(width - (ROOM_WITHOUT if narrow else ROOM_WITH_TABS))
+        self.picker.set_room(width - self._others() - (0 if narrow else GROWTH))
+
+    def _others(self) -> int:
+        """What all but the source picker takes, in pixels."""
+        row = self.layout()
+        assert row is not None
+        margins, items = row.contentsMargins(), [row.itemAt(place) for place in range(row.count())]
+        shown = [item for item in items if item is not None and not (item.isEmpty() and item.spacerItem() is None)]
+        wanted = sum(item.sizeHint().width() for item in shown if item.widget() is not self.picker)
+        return margins.left() + margins.right() + row.spacing() * (len(shown) - 1) + wanted
 
     def _recolour(self) -> None:
         for button in self.findChildren(QToolButton):
