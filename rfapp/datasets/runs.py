@@ -8,6 +8,7 @@
 ``best.safetensors``   the weights that were best on the held-out pictures
 ``last.safetensors``   the latest weights
 ``state.pt``           all that is needed to go on: weights, optimiser, running mean, position, random numbers
+``found-0.jpg`` …      some held-out pictures with the faces that the latest validation found in them
 ``log.txt``            what the trainer said
 ``lock``               is locked, in the operating system's sense, as long as the trainer lives
 ``stop``               a file of this name ends the run at its next step; it can be gone on with
@@ -37,6 +38,9 @@ from rfapp.text import mark
 
 RUN, METRICS, STATE, LOG = "run.toml", "metrics.jsonl", "state.pt", "log.txt"
 BEST, LAST, LOCK, STOP = "best.safetensors", "last.safetensors", "lock", "stop"
+
+#: Number → file name.
+FOUND = "found-{number}.jpg"
 
 Event = dict[str, Any]
 

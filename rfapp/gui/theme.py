@@ -204,6 +204,9 @@ QPushButton {{ background: {c.raised}; border: 1px solid {c.border}; border-radi
 QPushButton:hover {{ background: {c.hover}; }}
 QPushButton:focus {{ border-color: {c.accent}; }}
 QPushButton:disabled {{ color: {c.muted}; }}
+QPushButton#picture {{ padding: 0; border: none; border-radius: 0; background: transparent; }}
+QPushButton#picture:focus {{ border: 2px solid {c.accent}; }}
+QScrollArea#found, QWidget#foundRow {{ background: transparent; border: none; }}
 QPushButton#primary {{ background: {c.accent}; color: {c.on_accent}; border-color: {c.accent}; font-weight: 600; }}
 QPushButton#primary:focus {{ border: 2px solid {c.text}; padding: 6px 13px; }}
 QComboBox, QSpinBox, QDoubleSpinBox {{ background: {c.raised}; border: 1px solid {c.border}; border-radius: 6px;

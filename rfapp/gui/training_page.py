@@ -33,6 +33,7 @@ from PySide6.QtWidgets import (
 
 from rfapp.datasets.runs import LOG, METRICS, Metrics, RunFolder, runs_in
 from rfapp.gui.curves import Curves, Series
+from rfapp.gui.found_pictures import FoundPictures
 from rfapp.gui.texts import filled
 from rfapp.gui.theme import Theme
 from rfapp.gui.training_form import TrainingForm
@@ -103,6 +104,7 @@ class TrainingPage(QWidget):
         self.bar = QProgressBar(textVisible=False)
         self.bar.setMaximumHeight(8)
         self.curves = Curves(theme)
+        self.found = FoundPictures()
         self.log_view = QPlainTextEdit(readOnly=True, accessibleName=self.tr("Log of the run"))
         self.log_view.setMaximumBlockCount(LOG_LINES)
         self.log_view.setMaximumHeight(130)
@@ -121,6 +123,7 @@ class TrainingPage(QWidget):
         column.addWidget(self.status)
         column.addWidget(self.bar)
         column.addWidget(self.curves, 1)
+        column.addWidget(self.found)
         column.addLayout(row)
         column.addWidget(self.log_view)
         return holder
@@ -270,6 +273,7 @@ class TrainingPage(QWidget):
         self.use_button.setEnabled(has_model)
         self.folder_button.setEnabled(run is not None)
         self.bar.setVisible(running)
+        self.found.show_run(run)
         if run is None:
             self.status.setText(self.tr("Choose labelled pictures and press Start; the curves appear here."))
             return

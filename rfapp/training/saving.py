@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from torch import Tensor
 
 from rfapp import __version__
-from rfapp.datasets.runs import BEST, LAST, STATE, RunFolder
+from rfapp.datasets.runs import BEST, FOUND, LAST, STATE, RunFolder
 from rfapp.detector import try_out
 from rfapp.errors import SourceUnreadable
+from rfapp.frames import ByteImage, Detections
 from rfapp.models.config import ModelConfig
 from rfapp.settings import write_whole
+from rfapp.sinks.drawing import draw
 from rfapp.text import mark
 from rfapp.weights import TRIAL_SIZE, Answer, checkpoints, manifest
 from rfapp.weights.catalogue import sha256_of
@@ -110,3 +113,19 @@ def load_state(run: RunFolder, device: torch.device) -> dict[str, Any] | None:
     if not isinstance(state, dict):
         raise SourceUnreadable(mark("“{path}” is not the state of a run."), path=path)
     return state
+
+
+#: What a picture for onlookers shows: faces from this score on, and its long side in pixels.
+SURE, SHOWN_SIDE = 0.5, 640
+
+
+def save_found(run: RunFolder, number: int, image: ByteImage, faces: Detections) -> None:
+    """A small picture of what was found in *image*, for whoever watches the run."""
+    sure = faces[faces.scores >= SURE]
+    scale = min(1.0, SHOWN_SIDE / max(image.shape[:2]))
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
+    landmarks = None if sure.landmarks is None else sure.landmarks * scale
+    shown = Detections(sure.boxes * scale, sure.scores, landmarks)
+    _, content = cv2.imencode(".jpg", draw(small, shown, into=small), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    write_whole(run / FOUND.format(number=number), content.tobytes())

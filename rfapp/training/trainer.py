@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from rfapp.training.loader import Batch, Order, Share, batches, process_ended
 from rfapp.training.objectives import objective_for
 from rfapp.training.optimising import Buffers, RunningMean, learning_rate, optimiser_for
 from rfapp.training.plan import Plan
-from rfapp.training.saving import WeightsOfRun, load_state, save_state
+from rfapp.training.saving import WeightsOfRun, load_state, save_found, save_state
 from rfapp.training.stopping import Stopping
 from rfapp.training.telling import Meter, Teller
 from rfapp.training.validation import average_precision
@@ -170,7 +171,9 @@ def _train(  # noqa: PLR0917
         if world.first and pictures.held_out is not None:
             model = weights.save_last(mean.weights())
             with threads_kept():
-                reached = average_precision(model, pictures.held_out, device.type, given_up=stopping.asked)
+                reached = average_precision(
+                    model, pictures.held_out, device.type, given_up=stopping.asked, show=partial(save_found, run)
+                )
                 if reached is None:
                     unvalidated = True  # made up for when the run is gone on with
                     return

@@ -14,6 +14,7 @@ from rfapp.detector import FaceDetector
 from rfapp.errors import PictureUnreadable
 from rfapp.evaluation import LEVELS, GroundTruth, Picture, evaluate, read_ground_truth
 from rfapp.evaluation.results import Boxes, from_detections
+from rfapp.frames import ByteImage, Detections
 from rfapp.sources.pictures import read_picture
 from rfapp.weights.manifest import Model
 
@@ -21,8 +22,14 @@ from rfapp.weights.manifest import Model
 SIZE, LOWEST_SCORE = 640, 0.02
 #: The least height of a face in pixels at each level, where the labels name no levels: about WIDER FACE's own.
 LEAST_HEIGHT = {"easy": 50, "medium": 30, "hard": 10}
+#: So many pictures, evenly over all, are shown to whoever watches.
+SHOWN = 6
 #: One picture in so many is held out where no others are named, and at most this many.
 ONE_IN, AT_MOST = 20, 200
+
+
+#: Gets the place of a picture among the shown ones, the picture, and what was found in it.
+Show = Callable[[int, ByteImage, Detections], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +78,33 @@ def split(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Samp
 
 
 def average_precision(
-    model: Model, held: HeldOut, device: str, *, given_up: Callable[[], bool] = lambda: False
+    model: Model,
+    held: HeldOut,
+    device: str,
+    *,
+    given_up: Callable[[], bool] = lambda: False,
+    show: Show = lambda _number, _image, _faces: None,
 ) -> dict[str, float] | None:
-    """easy, medium and hard in percent, at 640 px in float32; None when *given_up* said so between two pictures."""
+    """easy, medium and hard in percent, at 640 px in float32; None when *given_up* said so between two pictures.
+
+    *show* gets SHOWN of the pictures, always the same ones.
+    """
     boxes: dict[str, Boxes] = {}
+    places = np.unique(np.linspace(0, len(held) - 1, SHOWN).round().astype(int)).tolist() if len(held) else []
     threads = torch.get_num_threads() if device == "cpu" else 0
     with FaceDetector(
         model, engine="torch", device=device, precision="float32", size=SIZE, score=LOWEST_SCORE, threads=threads
     ) as detector:
-        for picture in held.truth.pictures:
+        for number, picture in enumerate(held.truth.pictures):
             if given_up():
                 return None
             try:
                 image = read_picture(held.folder / picture.file)
             except PictureUnreadable:
                 continue  # counts as one in which nothing is found
-            boxes[picture.key] = from_detections(detector(image))
+            faces = detector(image)
+            boxes[picture.key] = from_detections(faces)
+            if number in places:
+                show(places.index(number), image, faces)
     curves = evaluate(held.truth, boxes)
     return {level: round(curves[level].average_precision, 3) for level in LEVELS}

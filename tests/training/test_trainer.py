@@ -203,6 +203,8 @@ def test_validation_is_really_measured(plan, changed, tmp_path, two_discs):
     outcome = train(changed(plan, validation=str(two_discs), recipe={"steps": 40, "validations": 1}), tmp_path / "run")
     assert set(outcome.best) == {"easy", "medium", "hard"}
     assert all(0 <= value <= 100 for value in outcome.best.values())
+    shown = sorted(file.name for file in (tmp_path / "run").glob("found-*.jpg"))
+    assert shown == ["found-0.jpg", "found-1.jpg"]
 
 
 def test_validation_leaves_the_threads_as_they_were(plan, changed, tmp_path, two_discs, monkeypatch):

@@ -78,7 +78,10 @@ def test_the_precision_is_that_of_the_evaluation(test_data, tmp_path):
         (tmp_path / picture.file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(found, tmp_path / picture.file)
     model = find("mobilenet0.25-imported")
-    measured = average_precision(model, held, "cpu")
+    shown = {}
+    measured = average_precision(model, held, "cpu", show=lambda number, image, faces: shown.update({number: faces}))
+    assert sorted(shown) == list(range(len(held)))
+    assert max(len(faces) for faces in shown.values()) > 0
     with FaceDetector(model, engine="torch", device="cpu", precision="float32", size=640, score=0.02) as detector:
         boxes = {
             picture.key: from_detections(detector(read_picture(tmp_path / picture.file)))
