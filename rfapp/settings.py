@@ -297,6 +297,17 @@ class SourceSettings:
         option="--picture-seconds",
         advanced=True,
     )
+    speed: float = _setting(
+        1.0,
+        mark("Speed"),
+        mark("How many times as fast as usual a video is played. Cameras and streams have their own speed."),
+        minimum=0.1,
+        maximum=8.0,
+        step=0.05,
+        unit="×",
+        option="--speed",
+        advanced=True,
+    )
     loop: bool = _setting(
         False, mark("Loop"), mark("Start a file again when it has ended."), option="--loop", advanced=True
     )

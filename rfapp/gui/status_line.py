@@ -60,6 +60,9 @@ class StatusLine(QWidget):
         captured, detected = statistics.rates()
         if isinstance(state, Running) and not state.info.stills:
             what = self.tr("camera") if state.info.live else self.tr("video")
+            speed = pipeline.settings.source.speed
+            if speed != 1 and not state.info.live:
+                what += f" ×{speed:g}"
             self._rates.setText(
                 filled(
                     self.tr("{what} {captured:.1f}/s · detection {detected:.1f}/s"),

@@ -184,6 +184,11 @@ class Window(QWidget):
             ("T", self.toggle_tracking),
             ("S", self.save_snapshot),
             ("C", self.save_crops),
+            (".", partial(self._pipeline.step, 1)),
+            (",", partial(self._pipeline.step, -1)),
+            ("]", partial(self._change_speed, 2.0)),
+            ("[", partial(self._change_speed, 0.5)),
+            ("Backspace", partial(self._change_speed, 0.0)),
             ("Ctrl+,", lambda: self.show_pane(not self.pane.isVisible())),
             ("Ctrl+O", partial(self._choose, dialogs.ask_file)),
             ("Ctrl+Shift+O", partial(self._choose, dialogs.ask_folder)),
@@ -321,6 +326,11 @@ class Window(QWidget):
         if result is not None and info is not None and info.seekable:
             step = 1.0 / info.rate if info.stills and info.rate else STEP_S
             self._pipeline.seek(max(0.0, result.frame.time_s + direction * step))
+
+    def _change_speed(self, times: float) -> None:
+        """Play a video so many *times* as fast as now; 0: at its own speed again."""
+        speed = self._settings.source.speed * times if times else 1.0
+        self._change(self._settings.changed(source_speed=min(max(speed, 0.25), 8.0)))
 
     def _choose(self, ask: Callable[[QWidget, Sequence[str]], str]) -> None:
         if address := ask(self, self._memory.recent):

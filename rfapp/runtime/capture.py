@@ -46,6 +46,7 @@ class Capture:
         *,
         generation: int,
         loop: bool = False,
+        speed: float = 1.0,
         paused: bool = False,
         after: RfappError | None = None,
     ) -> None:
@@ -54,7 +55,7 @@ class Capture:
         self._events = events
         self._changed = threading.Condition()
         self._generation = generation
-        self._loop = loop
+        self._loop, self._speed = loop, speed
         self._paused = paused
         self._seek_to: float | None = None
         self._show_one = False  # deliver the next frame even while paused: it is where a seek went
@@ -81,6 +82,14 @@ class Capture:
 
     def set_loop(self, loop: bool) -> None:
         self._command(loop=loop)
+
+    def set_speed(self, speed: float) -> None:
+        """Play a file so many times as fast."""
+        self._command(speed=speed)
+
+    def step(self) -> None:
+        """Hold the picture, and show the next one."""
+        self._command(paused=True, show_one=True)
 
     def seek(self, time_s: float, generation: int) -> None:
         """Go on at *time_s*; frames from there on carry *generation*."""
@@ -196,7 +205,7 @@ class Capture:
                     continue
                 self._was_running = True
             if not info.live:
-                early_s = clock.seconds_until(pending.time_s)
+                early_s = clock.seconds_until(pending.time_s, self._speed)
                 if not show_one and self._wait_for_command(seen, early_s):
                     continue
             frame, pending = pending, None
@@ -255,17 +264,22 @@ class Capture:
 
 
 class _Clock:
-    """Ties a source's own time to the computer's, so that a file plays at its own speed."""
+    """Ties a source's own time to the computer's, so that a file plays at its own speed, or so many times as fast."""
 
     def __init__(self) -> None:
         self._start: float | None = None
+        self._speed = 1.0
 
     def reset(self) -> None:
         """The next frame is due at once."""
         self._start = None
 
-    def seconds_until(self, time_s: float) -> float:
+    def seconds_until(self, time_s: float, speed: float) -> float:
+        """How long it is until the frame at *time_s* is due."""
         now = time.perf_counter()
-        if self._start is None or now - (self._start + time_s) > FORGIVEN_S:
-            self._start = now - time_s
-        return max(0.0, self._start + time_s - now)
+        if speed != self._speed and self._start is not None:  # where the film is now stays where it is
+            self._start = now - (now - self._start) * self._speed / speed
+        self._speed = speed
+        if self._start is None or now - (self._start + time_s / speed) > FORGIVEN_S:
+            self._start = now - time_s / speed
+        return max(0.0, self._start + time_s / speed - now)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,7 @@ class LivePipeline:
         self._frames: Mailbox[Frame] = Mailbox()
         self._last_frame: Frame | None = None
         self._previewed: Frame | None = None
+        self._times: deque[float] = deque(maxlen=1_000)  # of the frames that were shown, for steps back
         self._repeat: Frame | None = None
         self._detector: FaceDetector | None = None
         self._detector_for: DetectorSettings | None = None
@@ -196,6 +198,22 @@ class LivePipeline:
                 self._frames.clear()
                 self._capture.seek(time_s, self._generation)
 
+    def step(self, direction: int) -> None:
+        """Hold the picture and go to the next one (1), or in a file to the one before (-1)."""
+        with self._lock:
+            capture, frame = self._capture, self._last_frame
+            info = None if capture is None else capture.info
+            if capture is None or info is None or info.live:
+                return
+            if direction > 0:
+                capture.step()
+            elif frame is not None and info.seekable:
+                capture.pause()
+                # A seek leads to the first frame at or after its time: a bit less finds it in any case.
+                before = [time_s for time_s in self._times if 0 < frame.time_s - time_s < 0.5]
+                usual = frame.time_s - 1 / (info.rate or 25.0)
+                self.seek(max(0.0, max(before, default=usual) - 0.25 / (info.rate or 25.0)))
+
     def apply(self, settings: Settings) -> None:
         """Use *settings* from the next frame on. While the picture stands still it is detected again."""
         with self._lock:
@@ -203,6 +221,7 @@ class LivePipeline:
             capture = self._capture
             if capture is not None:
                 capture.set_loop(settings.source.loop)
+                capture.set_speed(settings.source.speed)
                 self._want_detector()
                 if capture.info is not None and capture.info.live and _reopens(before.source, settings.source):
                     self.open(self._source or "")
@@ -291,6 +310,7 @@ class LivePipeline:
         self._frames.clear()
         self._last_frame = self._previewed = self._repeat = self._stalled = None
         self._last_detection = None
+        self._times.clear()
 
     def _start_capture(self, title: str, *, after: RfappError | None = None, paused: bool = False) -> None:
         source = self._source
@@ -303,6 +323,7 @@ class LivePipeline:
             CaptureEvents(self._captured, self._capture_state, self._capture_problem),
             generation=self._generation,
             loop=self._settings.source.loop,
+            speed=self._settings.source.speed,
             paused=paused,
             after=after,
         )
@@ -317,6 +338,7 @@ class LivePipeline:
             if capture is not self._capture or frame.generation != self._generation:
                 return
             self._last_frame = frame
+            self._times.append(frame.time_s)
             if self._stalled is not None and capture.info is not None:
                 self._stalled = None
                 self._tell_state(Running(capture.info))
@@ -544,7 +566,7 @@ def _is_camera(source: object) -> bool:
 
 def _reopens(before: SourceSettings, after: SourceSettings) -> bool:
     """Whether a camera has to be opened again: its size, rate and driver are asked for at opening."""
-    return replace(before, loop=after.loop, picture_seconds=after.picture_seconds) != after
+    return replace(before, loop=after.loop, speed=after.speed, picture_seconds=after.picture_seconds) != after
 
 
 def _silent(title: str) -> CameraFailed:

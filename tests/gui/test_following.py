@@ -203,3 +203,23 @@ def test_the_faces_of_the_picture_are_cut_out_by_key(make_window, qtbot, videos)
     qtbot.keyClick(window, Qt.Key.Key_C)
     qtbot.waitUntil(lambda: "2 faces saved in" in shown_texts(window), timeout=8000)
     assert len(list((videos / "faces").glob("*.png"))) == 2
+
+
+def test_steps_and_speed_by_key(make_window, qtbot):
+    window = make_window(detector=TwoFaces)
+    play(window, qtbot, Clip, length=3000, rate=30)
+    pause(window, qtbot)
+    at = window.view.result.frame.index
+    qtbot.keyClick(window, Qt.Key.Key_Period)
+    qtbot.waitUntil(lambda: window.view.result.frame.index == at + 1)
+    qtbot.keyClick(window, Qt.Key.Key_Comma)
+    qtbot.waitUntil(lambda: window.view.result.frame.index == at)
+    qtbot.keyClick(window, Qt.Key.Key_BracketRight)
+    assert window.pipeline.settings.source.speed == 2
+    qtbot.keyClick(window, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: "video ×2" in window.status.text(), timeout=8000)
+    qtbot.keyClick(window, Qt.Key.Key_BracketLeft)
+    qtbot.keyClick(window, Qt.Key.Key_BracketLeft)
+    assert window.pipeline.settings.source.speed == 0.5
+    qtbot.keyClick(window, Qt.Key.Key_Backspace)
+    assert window.pipeline.settings.source.speed == 1
