@@ -14,9 +14,10 @@ from rfapp.text import mark
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
-        nargs="?",
+        nargs="*",
         metavar="SOURCE",
-        help="what to open: a video, a picture, a folder, “sample”, “camera”, “camera:NAME”, “screen” or an address",
+        help="what to open: a video, a picture, a folder, “sample”, “camera”, “camera:NAME”, “screen” or an address; "
+        "several are played one after the other",
     )
     parser.add_argument(
         "--screenshot",
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_recording(arguments)
     return run_window(
         Start(
-            source=arguments.source,
+            sources=tuple(arguments.source),
             change=lambda saved: settings.from_arguments(arguments, saved),
             screenshot=arguments.screenshot,
             after_s=arguments.after,
@@ -60,7 +61,7 @@ def _check_recording(arguments: argparse.Namespace) -> None:
     path: Path | None = arguments.record
     if path is None:
         return
-    if arguments.source is None:
+    if not arguments.source:
         raise UsageError(mark("--record needs something to record."), mark("Name a camera, a stream or a video."))
     for file in (path, path.with_suffix(".jsonl")):
         if file.exists():

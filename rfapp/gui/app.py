@@ -35,7 +35,7 @@ class Start:
     """How to start: what to open, what to record it to, and whether to end with a screenshot. ``change`` puts the
     command line's options over the saved settings."""
 
-    source: str | None
+    sources: tuple[str, ...]
     change: Callable[[Settings], Settings]
     screenshot: Path | None = None
     after_s: float = 5.0
@@ -77,8 +77,8 @@ def run(start: Start) -> int:
         pipeline.start()
         for problem in problems:
             window.tell(sentence_of(problem))
-        if start.source is not None:
-            window.open(start.source)
+        if start.sources:
+            window.open_all(start.sources)
             if start.record is not None:
                 window.record(start.record)
         else:

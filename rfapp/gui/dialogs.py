@@ -17,11 +17,11 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("dialogs", text)
 
 
-def ask_file(parent: QWidget, recent: Sequence[str]) -> str:
-    """A video or picture."""
+def ask_files(parent: QWidget, recent: Sequence[str]) -> list[str]:
+    """Videos or pictures."""
     patterns = " ".join(f"*{suffix}" for suffix in sorted(PICTURES | VIDEOS))
     kinds = _tr("Videos and pictures ({patterns});;All files (*)").format(patterns=patterns)
-    return QFileDialog.getOpenFileName(parent, _tr("Open video or picture"), _last_folder(recent), kinds)[0]
+    return QFileDialog.getOpenFileNames(parent, _tr("Open video or picture"), _last_folder(recent), kinds)[0]
 
 
 def ask_folder(parent: QWidget, recent: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ from rfapp.gui.bridge import LiveBridge
 from rfapp.gui.controls import Choice
 from rfapp.gui.memory import Memory
 from rfapp.gui.models_page import ModelsPage, model_choices
+from rfapp.gui.play_list import PlayList
 from rfapp.gui.saving import Saver, new_recording, told_of_recording
 from rfapp.gui.settings_pane import SettingsPane
 from rfapp.gui.source_picker import CameraFinder, icon_for, short_name
@@ -39,9 +40,10 @@ from rfapp.gui.theme import Theme, app_icon
 from rfapp.gui.timeline import Timeline
 from rfapp.gui.toolbar import LIVE, MODELS, TRAIN, Toolbar
 from rfapp.places import log_dir
-from rfapp.runtime import Idle, LivePipeline, LiveResult, Opening, Paused, Recording, Running, State
+from rfapp.runtime import Ended, Idle, LivePipeline, LiveResult, Opening, Paused, Recording, Running, State
 from rfapp.settings import Settings
 from rfapp.sources import Camera, SourceInfo
+from rfapp.sources.kinds import natural
 
 if TYPE_CHECKING:
     from rfapp.gui.training_page import TrainingPage
@@ -84,6 +86,8 @@ class Window(QWidget):
         self.setMinimumSize(360, 300)
         self.finder = CameraFinder(self)
         self._saver = Saver(self)
+        self.play_list = PlayList(self)
+        self.play_list.wanted.connect(self._open)
         self._build(models)
         self._connect()
         self._shortcuts()
@@ -142,7 +146,7 @@ class Window(QWidget):
         toolbar.picker.set_recent(self._memory.recent)
         for signal, act in (
             (toolbar.picker.chosen, self.open),
-            (toolbar.picker.file_wanted, partial(self._choose, dialogs.ask_file)),
+            (toolbar.picker.file_wanted, self._choose_files),
             (toolbar.picker.folder_wanted, partial(self._choose, dialogs.ask_folder)),
             (toolbar.picker.stream_wanted, partial(self._choose, dialogs.ask_stream)),
             (toolbar.play_clicked, self.play_or_pause),
@@ -160,7 +164,7 @@ class Window(QWidget):
             (toolbar.crops_wanted, self.save_crops),
             (toolbar.quit_wanted, self.close),
             (stage.open_wanted, self._open_or_retry),
-            (stage.file_wanted, partial(self._choose, dialogs.ask_file)),
+            (stage.file_wanted, self._choose_files),
             (stage.folder_wanted, partial(self._choose, dialogs.ask_folder)),
             (stage.cancel_wanted, self._pipeline.stop),
             (self.view.painted, self._painted),
@@ -184,13 +188,15 @@ class Window(QWidget):
             ("T", self.toggle_tracking),
             ("S", self.save_snapshot),
             ("C", self.save_crops),
+            ("N", self.play_list.next),
+            ("P", self.play_list.previous),
             (".", partial(self._pipeline.step, 1)),
             (",", partial(self._pipeline.step, -1)),
             ("]", partial(self._change_speed, 2.0)),
             ("[", partial(self._change_speed, 0.5)),
             ("Backspace", partial(self._change_speed, 0.0)),
             ("Ctrl+,", lambda: self.show_pane(not self.pane.isVisible())),
-            ("Ctrl+O", partial(self._choose, dialogs.ask_file)),
+            ("Ctrl+O", self._choose_files),
             ("Ctrl+Shift+O", partial(self._choose, dialogs.ask_folder)),
             ("Ctrl+Q", self.close),
         ):
@@ -201,10 +207,19 @@ class Window(QWidget):
     @Slot(str)
     def open(self, address: str) -> None:
         """Play *address* (as in ``rfapp.sources.open_source``)."""
+        self.play_list.forget()
+        self._open(address)
+
+    def open_all(self, addresses: Sequence[str]) -> None:
+        """Play *addresses* one after the other."""
+        self.play_list.start(addresses)
+
+    @Slot(str)
+    def _open(self, address: str) -> None:
         self._address = address
         self.show_page(LIVE)
         self.stage.clear()
-        self.toolbar.picker.show_title(address, short_name(address))
+        self.toolbar.picker.show_title(address, self.play_list.numbered(short_name(address)))
         self._pipeline.open(address, title=short_name(address))
 
     @Slot(str)
@@ -332,6 +347,10 @@ class Window(QWidget):
         speed = self._settings.source.speed * times if times else 1.0
         self._change(self._settings.changed(source_speed=min(max(speed, 0.25), 8.0)))
 
+    def _choose_files(self) -> None:
+        if paths := dialogs.ask_files(self, self._memory.recent):
+            self.open_all(paths)
+
     def _choose(self, ask: Callable[[QWidget, Sequence[str]], str]) -> None:
         if address := ask(self, self._memory.recent):
             self.open(address)
@@ -406,6 +425,11 @@ class Window(QWidget):
         if isinstance(state, Running | Paused) and self._address:
             self._remember_source(state.info)
         self._info = getattr(state, "info", None)
+        if isinstance(state, Ended):
+            # A single picture is at its end at once, and is to be looked at.
+            self.play_list.ended(self._settings.source.picture_seconds if state.info.stills else 0.0)
+        else:
+            self.play_list.stopped()
         self.stage.show_state(state)
         self.toolbar.show_state(state)
         self._show_timeline()
@@ -414,7 +438,7 @@ class Window(QWidget):
     def _remember_source(self, info: SourceInfo) -> None:
         if info.live and icon_for(self._address) == "camera":
             self._address = f"camera:{info.title}"  # by name, so that it is found again another day
-        self.toolbar.picker.show_title(self._address, info.title)
+        self.toolbar.picker.show_title(self._address, self.play_list.numbered(info.title))
         self._memory = self._memory.opened(_whole(self._address))
         self.toolbar.picker.set_recent(self._memory.recent)
 
@@ -495,11 +519,10 @@ class Window(QWidget):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        for url in event.mimeData().urls():
-            if url.isLocalFile():
-                event.acceptProposedAction()
-                self.open(url.toLocalFile())
-                return
+        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.open_all(sorted(paths, key=natural))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)

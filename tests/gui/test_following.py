@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, QStandardPaths, Qt
 from PySide6.QtWidgets import QAbstractButton
 
-from rfapp.runtime import Paused, Running
+from rfapp.runtime import Ended, Paused, Running
 from rfapp.settings import Settings
 from rfapp.sources.video import Video
 from tests.gui.test_window import count_colour, pixels, shown_texts
-from tests.runtime.fakes import Clip
+from tests.runtime.fakes import HEIGHT, WIDTH, Clip
 from tests.runtime.test_following import FACES, Patterned, TwoFaces
 
 FILLED = (54, 60, 66)  # the colour of a hidden face, RGB
@@ -223,3 +225,41 @@ def test_steps_and_speed_by_key(make_window, qtbot):
     assert window.pipeline.settings.source.speed == 0.5
     qtbot.keyClick(window, Qt.Key.Key_Backspace)
     assert window.pipeline.settings.source.speed == 1
+
+
+def test_several_files_play_one_after_the_other(make_window, qtbot, tmp_path):
+    from rfapp.frames import Detections, Frame
+    from rfapp.sinks.video import VideoSink
+
+    paths = []
+    for number in range(3):
+        paths.append(str(tmp_path / f"clip{number}.mp4"))
+        with VideoSink(tmp_path / f"clip{number}.mp4", rate=25) as sink:
+            for index in range(10):
+                image = np.full((HEIGHT, WIDTH, 3), 60 * number, np.uint8)
+                sink.append(Frame(image, index, index / 25, 0.0), Detections.empty())
+    window = make_window(detector=TwoFaces)
+    titles = []
+    window.toolbar.picker.show_title = lambda address, title: titles.append(title)
+    window.open_all(paths)
+    qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Ended) and len(set(titles)) == 3, timeout=15_000)
+    assert list(dict.fromkeys(titles)) == [f"clip{number}.mp4 ({number + 1} of 3)" for number in range(3)]
+    qtbot.keyClick(window, Qt.Key.Key_P)
+    qtbot.waitUntil(lambda: titles[-1] == "clip1.mp4 (2 of 3)")
+    qtbot.keyClick(window, Qt.Key.Key_P)
+    qtbot.keyClick(window, Qt.Key.Key_N)
+    qtbot.waitUntil(lambda: titles[-1] == "clip1.mp4 (2 of 3)")
+    window.open(paths[2])
+    qtbot.waitUntil(lambda: titles[-1] == "clip2.mp4")
+
+
+def test_a_picture_of_a_list_is_shown_for_a_while(make_window, qtbot, tmp_path):
+    import cv2
+
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"p{number}.png"), np.full((HEIGHT, WIDTH, 3), 100, np.uint8))
+    window = make_window(Settings().changed(source_picture_seconds=0.6), detector=TwoFaces)
+    began = time.monotonic()
+    window.open_all([str(tmp_path / f"p{number}.png") for number in range(2)])
+    qtbot.waitUntil(lambda: window._address.endswith("p1.png"), timeout=10_000)
+    assert time.monotonic() - began > 0.5
