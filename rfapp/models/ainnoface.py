@@ -205,8 +205,7 @@ class AInnoFace(nn.Module):
         self.c7 = nn.Conv2d(widths[2], widths[0], 3, 2, padding=1)
         raw = [*widths, widths[2], widths[0]]
         levels = len(cfg.steps)
-        self.classified, self.regressed = range(cfg.stc_levels), range(levels - cfg.str_levels, levels)
-        first = sorted({*self.classified, *self.regressed})
+        first = sorted({*range(cfg.stc_levels), *range(levels - cfg.str_levels, levels)})
         self.first = nn.ModuleDict({str(level): nn.Conv2d(raw[level], cfg.out_channel, 1) for level in first})
         self.pyramid = TwoStepPyramid(widths, cfg.out_channel)
         for part in (self.c6, self.c7, self.first, self.pyramid):
