@@ -1,11 +1,11 @@
-"""A row of buttons that goes on in the next line when its room ends."""
+"""What makes room for longer words: rows of buttons that go on in the next line, and pages that scroll."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
-from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
+from PySide6.QtWidgets import QFrame, QLayout, QLayoutItem, QScrollArea, QWidget
 
 
 class Flow(QLayout):
@@ -76,6 +76,15 @@ class Flow(QLayout):
                 used += self.spacing() + wanted
             lines[-1].append(item)
         return lines
+
+
+def scrolling(content: QWidget, name: str) -> QScrollArea:
+    """*content* in a room that is scrolled up and down when it is too low; *name*: its object name, for its style."""
+    room = QScrollArea(frameShape=QFrame.Shape.NoFrame, widgetResizable=True, objectName=name)
+    room.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    room.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    room.setWidget(content)
+    return room
 
 
 def _height(items: list[QLayoutItem]) -> int:

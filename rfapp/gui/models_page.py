@@ -24,14 +24,13 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from rfapp.errors import RfappError
-from rfapp.gui.flow import Flow
+from rfapp.gui.flow import Flow, scrolling
 from rfapp.gui.tasks import Task
 from rfapp.gui.texts import filled, sentence_of, translated
 from rfapp.gui.theme import Theme
@@ -87,13 +86,9 @@ class ModelsPage(QWidget):
         self._halves.setSpacing(18)
         self._halves.addLayout(self._build_left(), 2)
         self._halves.addLayout(self._build_right(), 3)
-        scroll = QScrollArea(frameShape=QFrame.Shape.NoFrame, widgetResizable=True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(content)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.addWidget(scrolling(content, "page"))
         theme.changed.connect(self._recolour)
         self._recolour()
         self.refresh()

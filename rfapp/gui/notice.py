@@ -55,6 +55,7 @@ class Card(QWidget):
             button.setMinimumWidth(220)
             button.clicked.connect(lambda _checked=False, act=act: act())
             self._buttons.addWidget(button, alignment=Qt.AlignmentFlag.AlignHCenter)
+            button.show()  # with the sentence; the layout would show it one round of events later
         self._recolour()
 
     def _recolour(self) -> None:

@@ -8,17 +8,16 @@ from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
-    QFrame,
     QGridLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from rfapp.gui.controls import Choices, Control, Switch, control_for
+from rfapp.gui.flow import scrolling
 from rfapp.gui.texts import translated
 from rfapp.gui.theme import Theme
 from rfapp.settings import Setting, Settings, all_settings
@@ -96,13 +95,9 @@ class SettingsPane(QWidget):
         reset = QPushButton(self.tr("Back to defaults"), toolTip=self.tr("Set everything in this pane to its default"))
         reset.clicked.connect(lambda: self._change_all(Settings()))
         column.addWidget(reset, alignment=Qt.AlignmentFlag.AlignLeft)
-        scroll = QScrollArea(frameShape=QFrame.Shape.NoFrame, widgetResizable=True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(content)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(1, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.addWidget(scrolling(content, ""))
         self._unfold(False)
         theme.changed.connect(self._recolour)
 

@@ -16,16 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtGui import QDesktopServices, QResizeEvent
 from PySide6.QtWidgets import (
-    QHBoxLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QSplitter,
     QVBoxLayout,
     QWidget,
@@ -33,6 +31,7 @@ from PySide6.QtWidgets import (
 
 from rfapp.datasets.runs import LOG, METRICS, Metrics, RunFolder, runs_in
 from rfapp.gui.curves import Curves, Series
+from rfapp.gui.flow import Flow, scrolling
 from rfapp.gui.found_pictures import FoundPictures
 from rfapp.gui.texts import filled
 from rfapp.gui.theme import Theme
@@ -46,6 +45,8 @@ log = logging.getLogger(__name__)
 COMMAND = "command.json"
 LOOK_EVERY_MS = 1000
 LOG_LINES = 300
+#: In a narrower page its halves stand below each other.
+NARROW = 640
 
 
 class TrainingPage(QWidget):
@@ -61,18 +62,17 @@ class TrainingPage(QWidget):
         self._processes: list[subprocess.Popen[bytes]] = []
         self._started: dict[Path, tuple[subprocess.Popen[bytes], list[str]]] = {}
         self.root = data_dir() / "runs"
-        splitter = QSplitter(Qt.Orientation.Horizontal, childrenCollapsible=False)
-        scroll = QScrollArea(widgetResizable=True, objectName="form")
-        scroll.setWidget(self._build_left())
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumWidth(300)
-        splitter.addWidget(scroll)
-        splitter.addWidget(self._build_watch(theme))
-        splitter.setStretchFactor(1, 1)
-        splitter.setSizes([340, 800])
+        self._form_room = scrolling(self._build_left(), "form")
+        self._form_room.setMinimumWidth(300)
+        self._splitter = QSplitter(Qt.Orientation.Horizontal, childrenCollapsible=False)
+        self._splitter.setContentsMargins(12, 12, 12, 12)
+        self._splitter.addWidget(self._form_room)
+        self._splitter.addWidget(self._build_watch(theme))
+        self._splitter.setStretchFactor(1, 1)
+        self._splitter.setSizes([340, 800])
         outer = QVBoxLayout(self)
-        outer.setContentsMargins(12, 12, 12, 12)
-        outer.addWidget(splitter)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolling(self._splitter, "page"))
         self._look = QTimer(self, interval=LOOK_EVERY_MS)
         self._look.timeout.connect(self.refresh)
         self.refresh()
@@ -116,10 +116,7 @@ class TrainingPage(QWidget):
         self.use_button.clicked.connect(self._use)
         self.folder_button = QPushButton(self.tr("Open folder"))
         self.folder_button.clicked.connect(self._open_folder)
-        row = QHBoxLayout()
-        for button in (self.stop_button, self.resume_button, self.use_button, self.folder_button):
-            row.addWidget(button)
-        row.addStretch(1)
+        row = Flow((self.stop_button, self.resume_button, self.use_button, self.folder_button))
         column.addWidget(self.status)
         column.addWidget(self.bar)
         column.addWidget(self.curves, 1)
@@ -181,6 +178,14 @@ class TrainingPage(QWidget):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._run.path)))
 
     # ------------------------------------------------------------------------------ what happens
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the curves stand below the form, and the page is scrolled."""
+        narrow = event.size().width() < NARROW
+        if narrow != (self._splitter.orientation() == Qt.Orientation.Vertical):
+            self._splitter.setOrientation(Qt.Orientation.Vertical if narrow else Qt.Orientation.Horizontal)
+            self._form_room.setMinimumHeight(self._form_room.sizeHint().height() if narrow else 0)
+        super().resizeEvent(event)
 
     def showEvent(self, event: Any) -> None:
         self.form.fill_start_from()
