@@ -29,7 +29,6 @@ from rfapp.weights.manifest import Model
 log = logging.getLogger(__name__)
 
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
-_HALF = ("bfloat16", "float16")
 #: Picture sizes that have a network compiled for them alone at a time: 15 MB each.
 _SIZES = 4
 #: The first sizes get one at once, further ones when they came this often in a row; until then the network for all
@@ -190,7 +189,7 @@ class OpenVinoEngine(Engine):
                 return _core().import_model(io.BytesIO(content), "CPU", settings)
             except RuntimeError:
                 log.debug("%s can't be used and is made again", path, exc_info=True)
-        network = build(_core(), self._network(), self._model.config, size, half=self.precision in _HALF)
+        network = build(_core(), self._network(), self._model.config, size, precision=self.precision)
         compiled = _core().compile_model(network, "CPU", settings)
         _write(path, compiled.export_model().getvalue())
         return compiled

@@ -11,26 +11,31 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
+from rfapp.engines.bfloat16_weights import shape_weights
 from rfapp.models.config import ModelConfig
 
+#: The precisions of half the size.
+HALF = ("bfloat16", "float16")
 #: Part of the names of compiled models kept on disk: to be counted up with every change of what is built here.
-GRAPH_VERSION = 3
+GRAPH_VERSION = 4
 
 #: Layers kept in float32 when the others run in half precision, by the beginning of their names: the coarse level with
 #: its head, where a rounding is a step of pixels for faces of hundreds …
 _PRECISE = ("fpn.output3", "ssh3", "head32")
 #: … in AInnoFace the levels of strides 32, 64 and 128 …
 _PRECISE_TWO_STEP = ("coarse",)
-#: … and the first two stages of a MobileNet trunk, whose thin layers lose up to 14 px on a blurred face in bfloat16:
-#: where a picture is smooth, all roundings of a channel go the same way and add up. Measured on the test pictures
-#: against float32, with the time of the network at 640×480 on one core: nothing kept 13.9 px (4.9 ms), stage 1 alone
-#: 1.8 px (5.9 ms), stage 1 and half of stage 2 1.2 px, both stages 0.6 px (6.2 ms). Leaving out any single layer of
-#: stage 1 but one passes a pixel; what can be left out of stage 2 saves less than 0.1 ms.
-_PRECISE_THIN = ("pictures", "body.stage1", "body.stage2", *_PRECISE)
+#: … and the first stage of a MobileNet trunk and the first step of the second, whose thin layers lose up to 14 px on a
+#: blurred face in bfloat16: where a picture is smooth, all roundings of a channel go the same way and add up. What is
+#: left to bfloat16 gets weights that bear it (:mod:`rfapp.engines.bfloat16_weights`). Measured on the test pictures
+#: against float32, with the time of the network at 640×480 on one core, in parts of that of all in bfloat16: nothing
+#: kept 13.9 px (1.00); two steps of the first stage 2.0 px (1.13), four 1.3 px (1.17), five 0.87 px, but in a crowd
+#: another box wins (1.20), the first stage and a step of the second 0.61 px and 0.016 in score (1.24), two of the
+#: second 0.45 px (1.26). Two whole stages with weights rounded one by one: 0.57 px (1.33).
+_PRECISE_THIN = ("body.stage1.", "body.stage2.0.", *_PRECISE)
 
 
 def build(
-    core: ov.Core, network: ov.Model, config: ModelConfig, size: tuple[int, int] | None, *, half: bool
+    core: ov.Core, network: ov.Model, config: ModelConfig, size: tuple[int, int] | None, *, precision: str
 ) -> ov.Model:
     """*network* (read from a model's ONNX file, or its int8 form), with everything around it that can be done inside
     the graph; it is taken apart.
@@ -38,8 +43,11 @@ def build(
     Input: uint8 BGR (1, H, W, 3); *size* is (H, W), or None to leave both to each run. Outputs, cells running by
     level, row and column: float32 (1, cells, A) face logits, which lie side by side so that the score filter is one
     comparison, and float32 (1, cells, A·15, or A·5 without landmarks) rows as :func:`rfapp.engines.rows.rows_of` takes
-    them. *half*: the model is going to be compiled for half precision; layers that would not bear it are marked.
+    them. *precision*: of the half ones, the layers that would not bear it are marked to be run in float32.
     """
+    precise = _precise(config)
+    if precision == "bfloat16" and config.backbone.startswith("mobilenet"):
+        _shape(network, config, precise)
     (pictures,) = network.get_parameters()
     height, width = (-1, -1) if size is None else size
     images = ops.parameter(ov.PartialShape([1, height, width, 3]), ov.Type.u8, name="images")
@@ -52,15 +60,30 @@ def build(
     table = ops.concat(cells, axis=1)
     logits = ops.slice(table, np.array([0]), np.array([anchors]), np.array([1]), np.array([2]))
     model = ov.Model([ops.result(logits), ops.result(table)], [images], config.architecture)
-    if not half:
-        return model
-    return _marked(core, model, _precise(config))
+    return _marked(core, model, precise) if precision in HALF else model
+
+
+def _shape(network: ov.Model, config: ModelConfig, precise: tuple[str, ...]) -> None:
+    """Put weights that bear bfloat16 into *network*."""
+    constants = {
+        node.get_friendly_name(): node
+        for node in network.get_ops()
+        if node.get_type_name() == "Constant" and str(node.get_friendly_name()).endswith((".weight", ".bias"))
+    }
+    numbers = {name: node.data for name, node in constants.items()}
+    for name, value in shape_weights(numbers, config, lambda layer: f"{layer}.".startswith(precise)).items():
+        changed = ops.constant(value)
+        for user in list(constants[name].output(0).get_target_inputs()):
+            user.replace_source_output(changed.output(0))
 
 
 def _precise(config: ModelConfig) -> tuple[str, ...]:
     if config.family == "AInnoFace":
         return _PRECISE_TWO_STEP
-    return _PRECISE_THIN if config.backbone.startswith("mobilenet") else _PRECISE
+    if not config.backbone.startswith("mobilenet"):
+        return _PRECISE
+    # Less a mean that is a whole number, 0…255 fits into bfloat16 as it is.
+    return _PRECISE_THIN if all(float(mean).is_integer() for mean in config.means) else ("pictures", *_PRECISE_THIN)
 
 
 def read_network(core: ov.Core, content: bytes) -> ov.Model:
