@@ -146,7 +146,7 @@ def _on_one_side(told: FloatArray | None, ours: FloatArray) -> FloatArray:
     if told is None or told.shape != ours.shape:
         return ours
     torn = (told < _DROPPED) != (ours < _DROPPED)
-    if torn.mean() > _TORN:
+    if torn.sum() > _TORN * torn.size:
         return ours
     return np.where(torn, told, ours)
 

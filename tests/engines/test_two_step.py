@@ -138,3 +138,4 @@ def test_an_export_that_is_torn_in_many_places_is_refused():
     many = np.concatenate([told, np.full(60_000, 0.5, np.float32)])
     few = np.concatenate([ours, np.full(60_000, 0.5, np.float32)])
     assert np.array_equal(exporting._on_one_side(many, few), many)
+    assert len(exporting._on_one_side(told[:0], ours[:0])) == 0
