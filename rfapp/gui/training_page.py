@@ -184,7 +184,8 @@ class TrainingPage(QWidget):
         narrow = event.size().width() < NARROW
         if narrow != (self._splitter.orientation() == Qt.Orientation.Vertical):
             self._splitter.setOrientation(Qt.Orientation.Vertical if narrow else Qt.Orientation.Horizontal)
-            self._form_room.setMinimumHeight(self._form_room.sizeHint().height() if narrow else 0)
+            content = self._form_room.widget()
+            self._form_room.setMinimumHeight(content.sizeHint().height() + 2 if narrow else 0)
         super().resizeEvent(event)
 
     def showEvent(self, event: Any) -> None:
