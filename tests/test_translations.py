@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 from types import ModuleType
 
@@ -32,6 +33,11 @@ def test_every_text_is_translated_and_every_translation_has_a_text():
 def test_the_catalogues_stand_in_the_order_of_the_code():
     for language in update.LANGUAGES:
         assert list(update.catalogue(language)) == list(update.texts()), "python resources/translations/update.py"
+
+
+def test_the_installers_carry_qts_own_texts():
+    (line,) = (x for x in (ROOT / "packaging/rfapp.spec").read_text().splitlines() if x.startswith("QT_LANGUAGES"))
+    assert ast.literal_eval(line.partition("=")[2].strip()) == update.LANGUAGES
 
 
 def test_the_setting_offers_what_there_are_catalogues_of():
