@@ -31,8 +31,9 @@ def test_every_text_is_translated_and_every_translation_has_a_text():
 
 
 def test_the_catalogues_stand_in_the_order_of_the_code():
+    texts = list(update.texts())
     for language in update.LANGUAGES:
-        assert list(update.catalogue(language)) == list(update.texts()), "python resources/translations/update.py"
+        assert list(update.catalogue(language)) == texts, "python resources/translations/update.py"
 
 
 def test_the_installers_carry_qts_own_texts():

@@ -84,7 +84,7 @@ def test_no_word_is_cut_off(language, make_window, qtbot, width):
         for part in window.findChildren(QWidget):
             if not part.isVisible():
                 continue
-            button = isinstance(part, QPushButton | QCheckBox)
+            button = isinstance(part, QPushButton | QCheckBox | QToolButton)
             if button or (isinstance(part, QLabel) and part.text() and not part.wordWrap() and not part.toolTip()):
                 assert part.width() >= part.sizeHint().width(), part.text()
                 right = part.mapTo(window, part.rect().topRight()).x()
