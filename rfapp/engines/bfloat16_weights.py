@@ -28,7 +28,7 @@ _TAP = 1e-3
 _ANY = 0.03
 #: 1×1 convolutions from the third stage on are rounded simply: their errors are small, and many their weights.
 _STAGES = 2
-_PASSES = 8
+_PASSES = 3
 
 
 def shape_weights(

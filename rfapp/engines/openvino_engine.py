@@ -96,6 +96,7 @@ class OpenVinoEngine(Engine):
         self._identity = self._fingerprint()
         self._requests: OrderedDict[tuple[int, int], ov.InferRequest] = OrderedDict()
         self._any_size: ov.InferRequest | None = None
+        self._read: ov.Model | None = None
         self._last, self._in_a_row = (0, 0), 0
         self._closed = False
 
@@ -139,7 +140,7 @@ class OpenVinoEngine(Engine):
     def close(self) -> None:
         self._closed = True
         self._requests.clear()
-        self._any_size = None
+        self._any_size = self._read = None
 
     def _run(self, image: ByteImage, limit: np.float32) -> Candidates:
         # The network leaves the caches full of its own numbers, so that each numpy call before and after it costs
@@ -195,10 +196,15 @@ class OpenVinoEngine(Engine):
         return compiled
 
     def _network(self) -> ov.Model:
-        if not self._model.int8_of:
-            return read_network(_core(), weights.read_onnx(self._model))
-        weights.verify(self._model)
-        return _core().read_model(self._model.path)
+        """The model's network, for each use a new one; the file is read once."""
+        if self._read is None:
+            if self._model.int8_of:
+                weights.verify(self._model)
+                self._read = _core().read_model(self._model.path)
+            else:
+                content = weights.read_onnx(self._model)
+                self._read = read_network(_core(), content, self._model.config, self.precision)
+        return self._read.clone()
 
 
 def _tensor(picture: ByteImage) -> ov.Tensor:

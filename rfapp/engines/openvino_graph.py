@@ -34,6 +34,14 @@ _PRECISE_TWO_STEP = ("coarse",)
 _PRECISE_THIN = ("body.stage1.", "body.stage2.0.", *_PRECISE)
 
 
+def read_network(core: ov.Core, content: bytes, config: ModelConfig, precision: str) -> ov.Model:
+    """The network in the ONNX file *content*, with weights for *precision*."""
+    network: ov.Model = core.read_model(content, ov.Tensor(ov.Type.u8, ov.Shape([0])))
+    if precision == "bfloat16" and config.backbone.startswith("mobilenet"):
+        _shape(network, config, _precise(config))
+    return network
+
+
 def build(
     core: ov.Core, network: ov.Model, config: ModelConfig, size: tuple[int, int] | None, *, precision: str
 ) -> ov.Model:
@@ -45,9 +53,6 @@ def build(
     comparison, and float32 (1, cells, A·15, or A·5 without landmarks) rows as :func:`rfapp.engines.rows.rows_of` takes
     them. *precision*: of the half ones, the layers that would not bear it are marked to be run in float32.
     """
-    precise = _precise(config)
-    if precision == "bfloat16" and config.backbone.startswith("mobilenet"):
-        _shape(network, config, precise)
     (pictures,) = network.get_parameters()
     height, width = (-1, -1) if size is None else size
     images = ops.parameter(ov.PartialShape([1, height, width, 3]), ov.Type.u8, name="images")
@@ -60,7 +65,7 @@ def build(
     table = ops.concat(cells, axis=1)
     logits = ops.slice(table, np.array([0]), np.array([anchors]), np.array([1]), np.array([2]))
     model = ov.Model([ops.result(logits), ops.result(table)], [images], config.architecture)
-    return _marked(core, model, precise) if precision in HALF else model
+    return _marked(core, model, _precise(config)) if precision in HALF else model
 
 
 def _shape(network: ov.Model, config: ModelConfig, precise: tuple[str, ...]) -> None:
@@ -84,12 +89,6 @@ def _precise(config: ModelConfig) -> tuple[str, ...]:
         return _PRECISE
     # Less a mean that is a whole number, 0…255 fits into bfloat16 as it is.
     return _PRECISE_THIN if all(float(mean).is_integer() for mean in config.means) else ("pictures", *_PRECISE_THIN)
-
-
-def read_network(core: ov.Core, content: bytes) -> ov.Model:
-    """The network in the ONNX file *content*."""
-    network: ov.Model = core.read_model(content, ov.Tensor(ov.Type.u8, ov.Shape([0])))
-    return network
 
 
 def _normalised(images: ov.Node, config: ModelConfig, width: int) -> ov.Node:

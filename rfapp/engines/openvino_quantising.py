@@ -51,7 +51,7 @@ def quantise(model: Model, pictures: Sequence[ByteImage], name: str, folder: Pat
     models = manifest.read(folder / manifest.MANIFEST)
     check_name(name, models, folder, (".xml", ".bin"), force=force)
     nncf = _import_nncf()
-    network = read_network(ov.Core(), weights.read_onnx(model))
+    network = read_network(ov.Core(), weights.read_onnx(model), model.config, "float32")
     kept = _KEPT + (_KEPT_THIN if model.config.backbone.startswith("mobilenet") else ())
     kept += _KEPT_TWO_STEP if model.config.family == "AInnoFace" else ()
     try:
