@@ -26,6 +26,9 @@ from rfapp.gui.toolbar import LIVE, MODELS, TRAIN
 from rfapp.settings import Settings
 from rfapp.text import Text, mark
 
+#: What a combo box needs beside its text, in pixels: the style sheet's margins and its arrow.
+COMBO_BOX = 8 + 20 + 2
+
 
 @pytest.fixture(params=TRANSLATIONS)
 def language(request, qapp: QApplication) -> Iterator[str]:
@@ -75,11 +78,13 @@ def test_nothing_in_the_window_is_left_in_english(language, make_window, qtbot):
 def test_no_word_is_cut_off(language, make_window, qtbot, width):
     if language == "zh_CN" and not QFontDatabase.families(QFontDatabase.WritingSystem.SimplifiedChinese):
         pytest.skip("there is no font with Chinese characters")
+    models = {translated(mark(text)) for text in ("Model", "Network", "First weights")}  # names as long as they are
     window = make_window(Settings().changed(tracking_on=True), width=width, height=640)
     for page in (LIVE, TRAIN, MODELS):
         window.show_page(page)
         if page == LIVE:
             window.show_pane(True)
+            window.pane.findChild(QToolButton, "fold").setChecked(True)
         qtbot.wait(50)
         for part in window.findChildren(QWidget):
             if not part.isVisible():
@@ -89,6 +94,10 @@ def test_no_word_is_cut_off(language, make_window, qtbot, width):
                 assert part.width() >= part.sizeHint().width(), part.text()
                 right = part.mapTo(window, part.rect().topRight()).x()
                 assert right <= window.width(), f"{part.text()} stands outside of the window"
+            if isinstance(part, QComboBox) and part.accessibleName() not in models:
+                for row in range(part.count()):
+                    needs = part.fontMetrics().horizontalAdvance(part.itemText(row))
+                    assert part.width() - COMBO_BOX >= needs, part.itemText(row)
 
 
 def test_an_error_is_told_with_its_values(german):
