@@ -199,7 +199,9 @@ QSplitter::handle {{ background: transparent; }}
 QProgressBar {{ background: {c.border}; border: none; border-radius: 4px; }}
 QProgressBar::chunk {{ background: {c.accent}; border-radius: 4px; }}
 QPushButton::menu-indicator {{ image: none; }}
-QToolButton#fold {{ color: {c.muted}; font-weight: 600; padding: 4px 6px 4px 0; margin-left: -5px; }}
+QToolButton#fold {{ color: {c.muted}; font-weight: 600; padding: 4px 8px 4px 0; }}
+QToolButton#fold:checked:!hover {{ background: transparent; }}
+QToolButton#fold:checked:!focus {{ border-color: transparent; }}
 QPushButton {{ background: {c.raised}; border: 1px solid {c.border}; border-radius: 6px; padding: 7px 14px; }}
 QPushButton:hover {{ background: {c.hover}; }}
 QPushButton:focus {{ border-color: {c.accent}; }}
