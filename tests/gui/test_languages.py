@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import QLocale
+from PySide6.QtCore import QLocale, Qt
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import (
     QAbstractButton,
+    QAbstractScrollArea,
     QApplication,
     QCheckBox,
     QComboBox,
@@ -98,6 +99,18 @@ def test_no_word_is_cut_off(language, make_window, qtbot, width):
                 for row in range(part.count()):
                     needs = part.fontMetrics().horizontalAdvance(part.itemText(row))
                     assert part.width() - COMBO_BOX >= needs, part.itemText(row)
+
+
+def test_everything_that_takes_the_focus_has_a_name(make_window):
+    window = make_window()
+    for page in (LIVE, TRAIN, MODELS):
+        window.show_page(page)
+        for part in window.findChildren(QWidget):
+            # What pops up is a window of its own; lists, plots and boxes answer for what is inside of them.
+            inner = part.objectName().startswith("qt_") or isinstance(part.parent(), QComboBox | QAbstractScrollArea)
+            if part.focusPolicy() & Qt.FocusPolicy.TabFocus and part.window() is window and not inner:
+                named = part.accessibleName() or (part.text() if isinstance(part, QAbstractButton) else "")
+                assert named, f"{type(part).__name__} on page {page}, in {type(part.parent()).__name__}"
 
 
 def test_an_error_is_told_with_its_values(german):
