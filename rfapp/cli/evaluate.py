@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rfapp.cli.main import DONE
 from rfapp.cli.options import add_output_arguments, add_settings_arguments, settings_from
 from rfapp.cli.progress import counted
 from rfapp.cli.tables import print_table
 from rfapp.errors import UsageError
-from rfapp.settings import Settings
+from rfapp.settings import DetectorSettings, Settings
 from rfapp.text import mark
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compute in floating point, as ports of the toolbox do (default: as the toolbox itself)",
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves (.png or .svg; needs matplotlib)")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write a JSON file: figures, of each event too, model, engine, precision, time, and this computer",
+    )
     parser.add_argument("--processes", type=int, default=0, metavar="N", help="how many (default: one for each core)")
     add_output_arguments(parser)
     add_settings_arguments(parser)
@@ -61,8 +68,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     _check(arguments)
     truth = read_ground_truth(arguments.ground_truth)
+    began = time.monotonic()
     boxes = _boxes(arguments, truth)
+    seconds = time.monotonic() - began
     curves = evaluate(truth, boxes, exact=not arguments.floating)
+    if arguments.report is not None:
+        from rfapp.evaluation.report import write_report
+
+        source = _source(arguments)
+        exact = not arguments.floating
+        write_report(arguments.report, truth, boxes, curves, exact=exact, source=source, seconds=seconds)
     if arguments.plot is not None:
         from rfapp.evaluation.plots import draw
 
@@ -95,15 +110,27 @@ def _boxes(arguments: argparse.Namespace, truth: GroundTruth) -> dict[str, Boxes
     if arguments.detections is not None:
         with counted(mark("Reading results"), total, quiet=arguments.quiet) as progress:
             return dict(read_results(arguments.detections, truth, progress))
-    settings = settings_from(arguments, Settings().changed(detector_score=LOWEST_SCORE))
     job = Job(
-        detector=settings.detector,
+        detector=_detector(arguments),
         pictures=arguments.pictures or truth.folder,
         multi_scale=arguments.multi_scale,
         save=arguments.save_detections,
     )
     with counted(mark("Finding faces"), total, quiet=arguments.quiet) as progress:
         return run_detector(job, truth, processes=_processes(arguments), progress=progress)
+
+
+def _detector(arguments: argparse.Namespace) -> DetectorSettings:
+    return settings_from(arguments, Settings().changed(detector_score=LOWEST_SCORE)).detector
+
+
+def _source(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Where the boxes came from, for the report."""
+    from rfapp.evaluation.report import detector_facts
+
+    if arguments.detections is not None:
+        return {"files": str(arguments.detections)}
+    return detector_facts(_detector(arguments), multi_scale=arguments.multi_scale)
 
 
 def _processes(arguments: argparse.Namespace) -> int:

@@ -76,6 +76,42 @@ def test_the_command_draws_the_curves(few, tmp_path):
     assert "<svg" in plot.read_text()
 
 
+def test_the_report_tells_what_ran_where_and_how_well(few, tmp_path, capsys):
+    with few.open("a") as file:  # a second event, of which no face counts at hard
+        file.write(
+            "\n"
+            + few.read_text()
+            .splitlines()[0]
+            .replace('"event": "e"', '"event": "f"')
+            .replace('"hard": [0]', '"hard": []')
+        )
+    report = tmp_path / "report.json"
+    words = ["evaluate", "wider", "--ground-truth", str(few), "--size", "320", "--processes", "1", "--threads", "1"]
+    assert main([*words, "--precision", "float32", "--engine", "openvino", "--report", str(report), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    told = json.loads(report.read_text(encoding="utf-8"))
+    assert told["ap"] == printed
+    assert (told["pictures"], told["faces"]) == (6, {"easy": 6, "medium": 6, "hard": 5})
+    source = told["source"]
+    assert (source["model"], source["engine"], source["precision"]) == ("mobilenet0.25", "openvino", "float32")
+    assert (source["size"], source["score"], len(source["sha256"])) == (320, 0.02, 64)
+    assert told["seconds"] > 0
+    assert "processor" in told["computer"]
+    assert set(told["events"]["e"]) == {"pictures", "easy", "medium", "hard"}
+    assert told["events"]["f"] == {"pictures": 1, "easy": 100.0, "medium": 100.0}
+
+
+def test_a_report_of_result_files_names_them(few, tmp_path, capsys):
+    files, report = tmp_path / "files", tmp_path / "report.json"
+    words = ["evaluate", "wider", "--ground-truth", str(few), "--quiet"]
+    more = ["--size", "320", "--processes", "1", "--threads", "1"]
+    assert main([*words, *more, "--save-detections", str(files)]) == 0
+    assert main([*words, "--detections", str(files), "--report", str(report)]) == 0
+    assert json.loads(report.read_text(encoding="utf-8"))["source"] == {"files": str(files)}
+    assert main([*words, "--detections", str(files), "--report", str(tmp_path / "none" / ".." / "e")]) == 1
+    assert "can't be written" in capsys.readouterr().err
+
+
 def test_wrong_usage_is_told(few, tmp_path, capsys):
     code = main(["evaluate", "wider", "--ground-truth", str(few), "--detections", str(tmp_path), "--multi-scale"])
     assert code == 2
