@@ -47,11 +47,15 @@ def of_the_desktop(languages: Sequence[str] | None = None) -> str:
 
     *languages*: as Qt has them ("de-AT", "zh-Hans-CN"), the most wanted first; default: those of the desktop.
     """
+    traditional = False
     for name in QLocale.system().uiLanguages() if languages is None else languages:
         language, _, rest = name.replace("_", "-").partition("-")
-        # Traditional characters are another language to readers of the simplified ones.
-        if language == "zh" and not {"Hant", "TW", "HK", "MO"} & set(rest.split("-")):
-            return "zh_CN"
+        if language == "zh":
+            # To readers of traditional characters the simplified ones are another language. A bare "zh" at the end of
+            # their list is Qt's shortening of what stands before it.
+            traditional = traditional or bool({"Hant", "TW", "HK", "MO"} & set(rest.split("-")))
+            if rest.startswith(("Hans", "CN", "SG")) or not traditional:
+                return "zh_CN"
         if language in (ENGLISH, *TRANSLATIONS):
             return language
     return ENGLISH

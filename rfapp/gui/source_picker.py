@@ -138,10 +138,6 @@ class SourcePicker(QToolButton):
     def set_room(self, pixels: int) -> None:
         """Take at most so many pixels; a longer name is cut in its middle."""
         self.setMaximumWidth(max(64, pixels))
-        named = pixels >= 160
-        self.setToolButtonStyle(
-            Qt.ToolButtonStyle.ToolButtonTextBesideIcon if named else Qt.ToolButtonStyle.ToolButtonIconOnly
-        )
         self._elide()
 
     def set_recent(self, recent: Sequence[str]) -> None:
@@ -149,6 +145,11 @@ class SourcePicker(QToolButton):
 
     def _elide(self) -> None:
         room = min(self.maximumWidth(), 340) - 62
+        # Too little of a name tells nothing.
+        named = room >= min(100, self.fontMetrics().horizontalAdvance(self._title))
+        self.setToolButtonStyle(
+            Qt.ToolButtonStyle.ToolButtonTextBesideIcon if named else Qt.ToolButtonStyle.ToolButtonIconOnly
+        )
         self.setText(self.fontMetrics().elidedText(self._title, Qt.TextElideMode.ElideMiddle, room) + "  ▾")
         self.setToolTip(self._title)
 
