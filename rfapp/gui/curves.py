@@ -75,6 +75,15 @@ def smoothed(values: Sequence[float], weight: float) -> list[float]:
     return result
 
 
+def recolour(plot: pg.PlotWidget, theme: Theme) -> None:
+    """Give *plot* the colours of the window."""
+    plot.setBackground(theme.colours.panel)
+    for side in ("left", "bottom"):
+        axis = plot.getAxis(side)
+        axis.setPen(theme.colours.border)
+        axis.setTextPen(theme.colours.muted)
+
+
 class Curves(QWidget):
     """Two plots: losses above, average precision below; several runs at once."""
 
@@ -172,11 +181,6 @@ class Curves(QWidget):
         self._values.setText(filled(self.tr("step {step}: {values}"), step=steps[nearest], values=told))
 
     def _recolour(self) -> None:
-        colours = self._theme.colours
         for plot in (self.losses, self.precision):
-            plot.setBackground(colours.panel)
-            for side in ("left", "bottom"):
-                axis = plot.getAxis(side)
-                axis.setPen(colours.border)
-                axis.setTextPen(colours.muted)
+            recolour(plot, self._theme)
         self.redraw()

@@ -32,6 +32,7 @@ class Toolbar(QWidget):
     log_wanted = Signal()
     report_wanted = Signal()
     crops_wanted = Signal()
+    history_wanted = Signal()
     quit_wanted = Signal()
 
     def __init__(self, theme: Theme, finder: CameraFinder, parent: QWidget | None = None) -> None:
@@ -103,6 +104,7 @@ class Toolbar(QWidget):
             menu.addAction(text, partial(self.page_chosen.emit, number))
         menu.addSeparator()
         self._crops = menu.addAction(self.tr("Cut out the faces (C)"), self.crops_wanted.emit)
+        menu.addAction(self.tr("Curves of the last minutes (G)"), self.history_wanted.emit)
         menu.addSeparator()
         menu.addAction(self.tr("About rfapp"), self.about_wanted.emit)
         menu.addAction(self.tr("Report a problem…"), self.report_wanted.emit)

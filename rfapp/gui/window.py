@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from rfapp.gui.bridge import LiveBridge
 from rfapp.gui.controls import Choice
 from rfapp.gui.memory import Memory
 from rfapp.gui.models_page import ModelsPage, model_choices
+from rfapp.gui.past import Past
 from rfapp.gui.play_list import PlayList
 from rfapp.gui.saving import Saver, new_recording, told_of_recording
 from rfapp.gui.settings_pane import SettingsPane
@@ -46,6 +48,7 @@ from rfapp.sources import Camera, SourceInfo
 from rfapp.sources.kinds import natural
 
 if TYPE_CHECKING:
+    from rfapp.gui.history import History
     from rfapp.gui.training_page import TrainingPage
 
 log = logging.getLogger(__name__)
@@ -120,6 +123,8 @@ class Window(QWidget):
         column.setSpacing(0)
         column.addWidget(self.stage, 1)
         column.addWidget(self.timeline)
+        self._past = Past()
+        self.history: History | None = None
         self.pane.setParent(self._body)
         self._body.installEventFilter(self)
         self._pages = QStackedWidget()
@@ -162,6 +167,7 @@ class Window(QWidget):
             (toolbar.log_wanted, self._show_log),
             (toolbar.report_wanted, self._report),
             (toolbar.crops_wanted, self.save_crops),
+            (toolbar.history_wanted, self.toggle_history),
             (toolbar.quit_wanted, self.close),
             (stage.open_wanted, self._open_or_retry),
             (stage.file_wanted, self._choose_files),
@@ -188,6 +194,7 @@ class Window(QWidget):
             ("T", self.toggle_tracking),
             ("S", self.save_snapshot),
             ("C", self.save_crops),
+            ("G", self.toggle_history),
             ("N", self.play_list.next),
             ("P", self.play_list.previous),
             (".", partial(self._pipeline.step, 1)),
@@ -331,6 +338,19 @@ class Window(QWidget):
             assert holder is not None
             holder.addWidget(self.training_page)
 
+    def toggle_history(self) -> None:
+        """Show the curves of the last minutes under the picture, or put them away."""
+        if self.history is None:  # only now: the library that draws it takes its time to load
+            from rfapp.gui.history import History
+
+            self.history = History(self._theme, self._past)
+            self.history.hide()
+            column = self._middle.layout()
+            assert isinstance(column, QVBoxLayout)
+            column.insertWidget(1, self.history)
+        self.history.setVisible(self.history.isHidden())
+        self.history.redraw()
+
     @Slot(str)
     def _use_run(self, folder: str) -> None:
         self._change(self._settings.changed(detector_model=folder))
@@ -454,6 +474,9 @@ class Window(QWidget):
 
     def _refresh_status(self) -> None:
         self.status.show_pipeline(self._pipeline, self.view.result)
+        self._past.note(self._pipeline, self.view.result, time.monotonic())
+        if self.history is not None and self.history.isVisible():
+            self.history.redraw()
         self.stage.show_loading(self._pipeline.loading is not None)
 
     def look_for_cameras(self) -> None:
