@@ -101,7 +101,9 @@ class TrainingForm(QWidget):
             (self.tr("Device"), self.device),
             (self.tr("Folder"), self.output),
         ):
-            form.addRow(QLabel(label), widget)
+            name = QLabel(label)
+            name.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # as high as its row
+            form.addRow(name, widget)
         self.findings = QLabel(objectName="muted", wordWrap=True)
         self.findings.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.start_button = QPushButton(self.tr("Start"), objectName="primary")
