@@ -90,7 +90,7 @@ class TrainingForm(QWidget):
         self.output = _PathChoice(self.tr("Folder of the run"), self._choose_folder, self.tr("rfapp's own"))
         form = QFormLayout(horizontalSpacing=12, verticalSpacing=8)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for label, widget in (
+        for text, widget in (
             (self.tr("Pictures"), self.data),
             (self.tr("Without faces"), self.negatives),
             (self.tr("Network"), self.model),
@@ -101,9 +101,9 @@ class TrainingForm(QWidget):
             (self.tr("Device"), self.device),
             (self.tr("Folder"), self.output),
         ):
-            name = QLabel(label)
-            name.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # as high as its row
-            form.addRow(name, widget)
+            label = QLabel(text)
+            label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # as high as its row
+            form.addRow(label, widget)
         self.findings = QLabel(objectName="muted", wordWrap=True)
         self.findings.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.start_button = QPushButton(self.tr("Start"), objectName="primary")

@@ -185,6 +185,7 @@ class TrainingPage(QWidget):
         if narrow != (self._splitter.orientation() == Qt.Orientation.Vertical):
             self._splitter.setOrientation(Qt.Orientation.Vertical if narrow else Qt.Orientation.Horizontal)
             content = self._form_room.widget()
+            assert content is not None
             self._form_room.setMinimumHeight(content.sizeHint().height() + 2 if narrow else 0)
         super().resizeEvent(event)
 

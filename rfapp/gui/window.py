@@ -383,6 +383,8 @@ class Window(QWidget):
 
     @Slot(object)
     def _settings_changed(self, settings: Settings) -> None:
+        if settings.view.language != self._settings.view.language:
+            self.tell(self.tr("The window changes its language when it is started the next time."))
         self._settings = settings
         self._show_settings()
         self._pipeline.apply(settings)

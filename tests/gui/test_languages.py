@@ -101,6 +101,13 @@ def test_no_word_is_cut_off(language, make_window, qtbot, width):
                     assert part.width() - COMBO_BOX >= needs, part.itemText(row)
 
 
+def test_another_language_is_announced_for_the_next_start(make_window):
+    window = make_window()
+    window.pane.control("view_language").changed.emit("de")
+    assert window.stage.banner.isVisible()
+    assert "the next time" in window.stage.banner.text
+
+
 def test_everything_that_takes_the_focus_has_a_name(make_window):
     window = make_window()
     for page in (LIVE, TRAIN, MODELS):
