@@ -14,6 +14,9 @@ from rfapp.gui.past import PAST_S, Moment, Past
 from rfapp.gui.theme import Theme
 
 HEIGHT = 132
+COLOURS = {"faces": PALETTE[0], "delay_ms": PALETTE[1], "captured": PALETTE[2], "detected": PALETTE[5]}
+#: The plots reach up to this at least, so that a little trembling looks like one.
+LEAST = {"faces": 4.0, "delay_ms": 20.0, "captured": 10.0}
 
 
 class History(QWidget):
@@ -39,11 +42,13 @@ class History(QWidget):
             plot.showGrid(y=True, alpha=0.15)
             plot.setXRange(-PAST_S / 60, 0, padding=0)
             plot.setLimits(yMin=0)
-            plot.getAxis("bottom").setTickSpacing(1, 1)
+            ticks = [
+                (-minutes, self.tr("{count} min").format(count=-minutes)) for minutes in range(1, int(PAST_S / 60))
+            ]
+            plot.getAxis("bottom").setTicks([ticks])
             plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            for place, key in enumerate(keys):
-                pen = pg.mkPen(PALETTE[(column + 3 * place) % len(PALETTE)], width=2)
-                self._curves.append((plot.plot(pen=pen, connect="finite"), key))
+            for key in keys:
+                self._curves.append((plot.plot(pen=pg.mkPen(COLOURS[key], width=2), connect="finite"), key))
             grid.addWidget(head, 0, column)
             grid.addWidget(plot, 1, column)
             self._heads.append(head)
@@ -67,21 +72,23 @@ class History(QWidget):
         for plot, (_, keys) in zip(self._plots, self._parts(), strict=True):
             values = [getattr(moment, key) for moment in moments for key in keys]
             highest = max((value for value in values if math.isfinite(value)), default=0.0)
-            plot.setYRange(0, max(highest * 1.1, 1.0), padding=0)
-        for head, text in zip(self._heads, self._texts(moments[-1] if moments else None), strict=True):
-            head.setText(text)
-        self.setAccessibleDescription(" · ".join(head.text() for head in self._heads))
+            plot.setYRange(0, max(highest * 1.1, LEAST[keys[0]]), padding=0)
+        said = []
+        for head, (name, keys) in zip(self._heads, self._parts(), strict=True):
+            figures = self._figures(moments[-1] if moments else None, keys)
+            said.append(f"{name}: {' · '.join(figures)}" if figures else name)
+            marked = (f'<span style="color:{COLOURS[key]}">■</span> {f}' for key, f in zip(keys, figures, strict=False))
+            head.setText(f"{name}&nbsp;&nbsp; {'&nbsp; '.join(marked)}")
+        self.setAccessibleDescription(" · ".join(said))
 
-    def _texts(self, now: Moment | None) -> tuple[str, str, str]:
-        """What stands over the plots: their names, and the figures of now."""
-        faces, delay, rates = (name for name, _ in self._parts())
-        if now is None or not math.isfinite(now.captured):
-            return faces, delay, rates
-        return (
-            faces if math.isnan(now.faces) else f"{faces}: {now.faces:.0f}",
-            delay if math.isnan(now.delay_ms) else f"{delay}: {now.delay_ms:.0f} ms",
-            f"{rates}: {now.captured:.0f} · {now.detected:.0f}",
-        )
+    def _figures(self, now: Moment | None, keys: tuple[str, ...]) -> list[str]:
+        """What the curves *keys* are at just now; nothing where nothing runs."""
+        values = [] if now is None else [getattr(now, key) for key in keys]
+        if not all(map(math.isfinite, values)):
+            return []
+        return [
+            f"{value:.0f} ms" if key == "delay_ms" else f"{value:.0f}" for key, value in zip(keys, values, strict=False)
+        ]
 
     def _recolour(self) -> None:
         for plot in self._plots:
