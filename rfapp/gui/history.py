@@ -14,6 +14,7 @@ from rfapp.gui.past import PAST_S, Moment, Past
 from rfapp.gui.theme import Theme
 
 HEIGHT = 132
+EM_SPACE = "\u2003"
 COLOURS = {"faces": PALETTE[0], "delay_ms": PALETTE[1], "captured": PALETTE[2], "detected": PALETTE[5]}
 #: The plots reach up to this at least, so that a little trembling looks like one.
 LEAST = {"faces": 4.0, "delay_ms": 20.0, "captured": 10.0}
@@ -78,7 +79,7 @@ class History(QWidget):
             figures = self._figures(moments[-1] if moments else None, keys)
             said.append(f"{name}: {' · '.join(figures)}" if figures else name)
             marked = (f'<span style="color:{COLOURS[key]}">■</span> {f}' for key, f in zip(keys, figures, strict=False))
-            head.setText(f"{name}&nbsp;&nbsp; {'&nbsp; '.join(marked)}")
+            head.setText(EM_SPACE.join((name, *marked)))
         self.setAccessibleDescription(" · ".join(said))
 
     def _figures(self, now: Moment | None, keys: tuple[str, ...]) -> list[str]:
