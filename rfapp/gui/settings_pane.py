@@ -75,18 +75,12 @@ class SettingsPane(QWidget):
         column = QVBoxLayout(content)
         column.setContentsMargins(16, 14, 16, 14)
         column.setSpacing(6)
-        self._labels: list[QLabel] = []
-        grids: list[QGridLayout] = []
         for group, title in GROUP_TITLES.items():
             shown = [s for s in all_settings([group]) if not s.about.advanced]
             if shown:
                 column.addWidget(QLabel(translated(title), objectName="heading"))
-                grids.append(self._grid(shown))
-                column.addLayout(grids[-1])
+                column.addLayout(self._grid(shown))
                 column.addSpacing(10)
-        widest = max(label.sizeHint().width() for label in self._labels)
-        for grid in grids:  # so that all of them have their values in one line
-            grid.setColumnMinimumWidth(0, widest)
         self._more = QWidget()
         more = QVBoxLayout(self._more)
         more.setContentsMargins(0, 0, 0, 0)
@@ -125,7 +119,6 @@ class SettingsPane(QWidget):
             else:
                 label = QLabel(name, toolTip=_tool_tip(setting))
                 label.setBuddy(control)
-                self._labels.append(label)
                 grid.addWidget(label, row, 0)
                 grid.addWidget(control, row, 1)
         return grid
