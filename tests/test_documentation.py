@@ -122,6 +122,19 @@ def test_the_library_page_has_every_public_name():
         assert path == "rfapp.errors" or hasattr(import_module(module), name), path
 
 
+def test_every_key_of_the_window_is_in_the_table_of_keys():
+    tree = ast.parse(text_of("rfapp/gui/window.py"))
+    (function,) = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "_shortcuts"]
+    keys = [
+        node.elts[0].value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Tuple) and isinstance(node.elts[0], ast.Constant)
+    ]
+    assert len(keys) > 15
+    told = set(re.findall(r"`([^`]+)`", text_of("docs/first-minutes.md").partition("## Keys")[2].partition("\n## ")[0]))
+    assert set(keys) <= told, "docs/first-minutes.md has the table of keys"
+
+
 def test_every_picture_comes_from_the_one_command():
     program = ast.parse(text_of("docs/screenshots.py"))
     (shots,) = [
