@@ -165,7 +165,7 @@ class Disk:
         return getattr(self._file, name)
 
 
-@pytest.mark.parametrize("room", [20_000, 6_000])
+@pytest.mark.parametrize("room", [30_000, 12_000])
 def test_what_was_written_before_the_disk_was_full_plays(tmp_path, room):
     path = tmp_path / "r.mp4"
     told = record(path, count=400, open_file=lambda p: Disk(p, room))

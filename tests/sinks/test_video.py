@@ -210,3 +210,19 @@ def test_real_sound_is_copied(tmp_path: Path, test_data: Path) -> None:
             return [bytes(packet) for packet in container.demux(container.streams.audio[0]) if packet.size]
 
     assert packets(copy) == packets(original)
+
+
+def test_colours_come_back_as_they_were(tmp_path: Path) -> None:
+    image = np.zeros((96, 128, 3), np.uint8)
+    colours = {(20, 30): (200, 40, 40), (20, 100): (40, 200, 40), (70, 30): (40, 40, 200), (70, 100): (128, 128, 128)}
+    for (row, column), colour in colours.items():
+        image[row // 48 * 48 : row // 48 * 48 + 48, column // 64 * 64 : column // 64 * 64 + 64] = colour
+    with VideoSink(tmp_path / "colours.mp4", rate=25) as sink:
+        for index in range(5):
+            sink.append(Frame(image.copy(), index, index / 25, 0.0), Detections.empty())
+    with Video(tmp_path / "colours.mp4") as video:
+        video.open()
+        shown = video.read()
+    assert shown is not None
+    for place, colour in colours.items():
+        assert np.abs(shown.image[place].astype(int) - colour).max() <= 4
