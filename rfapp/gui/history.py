@@ -7,13 +7,18 @@ import time
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 from rfapp.gui.curves import PALETTE, recolour
 from rfapp.gui.past import PAST_S, Moment, Past
 from rfapp.gui.theme import Theme
 
 HEIGHT = 132
+#: In a narrower one fewer minutes are marked.
+NARROW = 640
+#: The room for two figures beside a heading, in pixels.
+FIGURES = 100
 EM_SPACE = "\u2003"
 COLOURS = {"faces": PALETTE[0], "delay_ms": PALETTE[1], "captured": PALETTE[2], "detected": PALETTE[5]}
 #: The plots reach up to this at least, so that a little trembling looks like one.
@@ -43,15 +48,14 @@ class History(QWidget):
             plot.showGrid(y=True, alpha=0.15)
             plot.setXRange(-PAST_S / 60, 0, padding=0)
             plot.setLimits(yMin=0)
-            ticks = [
-                (-minutes, self.tr("{count} min").format(count=-minutes)) for minutes in range(1, int(PAST_S / 60))
-            ]
-            plot.getAxis("bottom").setTicks([ticks])
             plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             for key in keys:
                 self._curves.append((plot.plot(pen=pg.mkPen(COLOURS[key], width=2), connect="finite"), key))
             grid.addWidget(head, 0, column)
             grid.addWidget(plot, 1, column)
+            grid.setColumnStretch(column, 1)
+            head.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # none wider than the others
+            head.setToolTip(name)
             self._heads.append(head)
             self._plots.append(plot)
         theme.changed.connect(self._recolour)
@@ -63,6 +67,15 @@ class History(QWidget):
             (self.tr("Delay"), ("delay_ms",)),
             (self.tr("Pictures and detections a second"), ("captured", "detected")),
         )
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Words and minutes that there is room for."""
+        every = 1 if event.size().width() >= NARROW else 2
+        for plot in self._plots:
+            marked = range(every, int(PAST_S / 60), every)
+            plot.getAxis("bottom").setTicks([[(-m, self.tr("{count} min").format(count=-m)) for m in marked]])
+        self.redraw()
+        super().resizeEvent(event)
 
     def redraw(self) -> None:
         """Draw the past as it is now."""
@@ -79,8 +92,14 @@ class History(QWidget):
             figures = self._figures(moments[-1] if moments else None, keys)
             said.append(f"{name}: {' · '.join(figures)}" if figures else name)
             marked = (f'<span style="color:{COLOURS[key]}">■</span> {f}' for key, f in zip(keys, figures, strict=False))
-            head.setText(EM_SPACE.join((name, *marked)))
+            head.setText(EM_SPACE.join((self._heading(name, keys), *marked)))
         self.setAccessibleDescription(" · ".join(said))
+
+    def _heading(self, name: str, keys: tuple[str, ...]) -> str:
+        """*name*, or a short one where it would push the figures out."""
+        head = self._heads[-1]
+        fits = head.fontMetrics().horizontalAdvance(name) + FIGURES <= head.width()
+        return name if fits or len(keys) < 2 else self.tr("Rates")
 
     def _figures(self, now: Moment | None, keys: tuple[str, ...]) -> list[str]:
         """What the curves *keys* are at just now; nothing where nothing runs."""
