@@ -25,7 +25,7 @@ from rfapp.gui.languages import ENGLISH, TRANSLATIONS, Catalogue, of_the_desktop
 from rfapp.gui.texts import filled, sentence_of, translated
 from rfapp.gui.toolbar import LIVE, MODELS, TRAIN
 from rfapp.settings import Settings
-from rfapp.text import Text, mark
+from rfapp.text import mark
 
 #: What a combo box needs beside its text, in pixels: the style sheet's margins and its arrow.
 COMBO_BOX = 8 + 20 + 2
@@ -186,13 +186,3 @@ def test_a_missing_catalogue_leaves_the_window_english(qapp, monkeypatch, tmp_pa
 )
 def test_the_desktops_language_is_taken(desktop, language):
     assert of_the_desktop(desktop) == language
-
-
-def test_a_text_keeps_what_it_was_made_of():
-    text = mark("{a} of {b}").format(a=1, b=mark("{c} more").format(c=2))
-    assert isinstance(text, Text)
-    assert text == "1 of 2 more"
-    assert text.template == "{a} of {b}"
-    assert text.values["b"].template == "{c} more"
-    with pytest.raises(TypeError):
-        mark("{} faces").format(3)
