@@ -84,6 +84,8 @@ class TrainingForm(QWidget):
         self.epochs.setSpecialValueText(self.tr("as the recipe says"))
         self.batch = QSpinBox(minimum=0, maximum=1024, accessibleName=self.tr("Batch"))
         self.batch.setSpecialValueText(self.tr("as the recipe says"))
+        for box in (self.epochs, self.batch):
+            box.lineEdit().setTextMargins(6, 0, 0, 0)  # their words begin where those of the lists do
         self.device = QComboBox(accessibleName=self.tr("Device"))
         for name, title in DEVICES.items():
             self.device.addItem(translated(title), name)
