@@ -429,6 +429,7 @@ def test_bench(capsys):
     kinds = [(one["engine"], one["precision"]) for one in (told, *told["others"])]
     assert len(set(kinds)) == len(kinds)
     assert set(kinds) >= {(engine, "float32") for engine in engines.available()}
+    assert [engine for engine, precision in kinds if precision == "int8"] == ["openvino"]
     for one in (told, *told["others"], *told["sweep"]):
         assert set(one["ms"]) == {"prepare", "network", "decode", "whole", "bare"}
         assert one["ms"]["bare"]["median"] > 0

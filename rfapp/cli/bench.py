@@ -16,6 +16,7 @@ from rfapp.cli import peers
 from rfapp.cli.main import DONE
 from rfapp.cli.options import add_output_arguments, add_settings_arguments, settings_from
 from rfapp.cli.tables import print_table
+from rfapp.errors import WeightsMissing
 
 if TYPE_CHECKING:
     from rfapp.detector import FaceDetector
@@ -96,14 +97,25 @@ def _others(settings: DetectorSettings) -> list[DetectorSettings]:
     from rfapp import engines
 
     names = engines.available() if settings.engine == "auto" else (settings.engine,)
-    precisions = ("auto", "float32") if settings.precision == "auto" else (settings.precision,)
+    precisions: tuple[str, ...] = (settings.precision,)
+    if settings.precision == "auto":
+        precisions = ("auto", "float32", "int8") if _has_int8_form(settings.model) else ("auto", "float32")
     return [
         replace(settings, engine=name, precision=precision)
         for name in names
         for precision in precisions
         # OpenVINO is for CPUs; on another device there is nothing of it to measure.
-        if name != "openvino" or settings.device in ("auto", "cpu")
+        if (settings.device in ("auto", "cpu") if name == "openvino" else precision != "int8")
     ]
+
+
+def _has_int8_form(model: str) -> bool:
+    from rfapp.weights import find, int8_form
+
+    try:
+        return bool(int8_form(find(model)))
+    except WeightsMissing:
+        return False
 
 
 def _detector(settings: DetectorSettings) -> FaceDetector:
