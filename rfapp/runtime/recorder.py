@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 #: So many frames wait for the writer; more are dropped.
 WAITING = 30
+#: The writer takes so many at once, or what there is after so many seconds: with warm caches a frame takes it a third
+#: less time.
+_AT_ONCE, _AT_LEAST_S = 6, 0.25
 #: A recording is written in pieces of so many seconds: whatever ends it, no more than one of them is lost.
 PIECE_S = 0.25
 #: Pictures that do not depend on others come this often; players jump to them.
@@ -75,7 +78,7 @@ class Recorder:
     *content* as in :class:`rfapp.settings.RecordingSettings`. ``captured`` and ``detected`` only leave the frame for
     the writer's thread, and drop it where that is more than 30 frames behind. The video is written in pieces of a
     quarter of a second, each of which can be played as soon as it is in the file: after a crash or on a full disk all
-    but the last one is there. *on_end* is told, on the writer's thread, how it ended.
+    but the last two are there. *on_end* is told, on the writer's thread, how it ended.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Recorder:
         self._on_end = on_end
         self._open_file = open_file
         self._waiting: queue.Queue[_Picture | _Faces | None] = queue.Queue(WAITING)
+        self._enough = threading.Event()
         self._stopped = threading.Event()
         self._state = Recording(path)
         self._dropped = 0
@@ -123,6 +127,7 @@ class Recorder:
     def stop(self) -> None:
         """Complete the file; returns at once."""
         self._stopped.set()
+        self._enough.set()
 
     def _leave(self, item: _Picture | _Faces) -> None:
         if self._stopped.is_set():
@@ -131,6 +136,8 @@ class Recorder:
             self._waiting.put_nowait(item)
         except queue.Full:
             self._dropped += isinstance(item, _Picture)
+        if self._waiting.qsize() >= _AT_ONCE:
+            self._enough.set()
 
     # ------------------------------------------------------------------------------ the writer's thread
 
@@ -168,11 +175,12 @@ class Recorder:
     def _next(self) -> _Picture | _Faces | None:
         """What is to be written; None after ``stop`` when there is nothing left."""
         while True:
-            try:
-                return self._waiting.get(timeout=0.1)
-            except queue.Empty:
-                if self._stopped.is_set():
-                    return None
+            with contextlib.suppress(queue.Empty):
+                return self._waiting.get_nowait()
+            if self._stopped.is_set():
+                return None
+            self._enough.wait(_AT_LEAST_S)
+            self._enough.clear()
 
     def _begin(self, frame: Frame, stack: ExitStack) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
