@@ -185,8 +185,8 @@ _QUICK_MOBILENET = Recipe(
     augmentation=Augmentation(size=416, scale_range=(0.3, 1.3), least=6.0),
 )
 
-# A sixtieth of the rate leaves what is known in place (with a tenth, a good network lost 5 points of average precision);
-# three crops in ten without faces teach what is none. Wider crops show faces as small as they are in a whole scene.
+# A sixtieth of the rate leaves what is known in place (with a tenth, a good network lost 5 points of average
+# precision); three crops in ten without faces teach what is none. Wider crops show faces as small as in a whole scene.
 _FINE_TUNE_MOBILENET = replace(
     _QUICK_MOBILENET,
     name="fine-tune",
