@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import importlib.abc
 import multiprocessing
@@ -54,6 +55,11 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         # The run without Qt reads the same configuration.
         for name in ("qt_api", "qt_log_level_fail", "qt_log_ignore"):
             parser.addini(name, "belongs to pytest-qt")
+
+
+def pytest_unconfigure() -> None:
+    """An end that hangs, in the destructor of some library, is told and is a failure."""
+    faulthandler.dump_traceback_later(120, exit=True, file=sys.__stderr__)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
