@@ -187,7 +187,10 @@ class HidingSettings:
     how: str = _setting(
         "off",
         mark("Hide faces"),
-        mark("Make faces unrecognisable, in the window and in what is saved of it. A click on a face shows it again."),
+        mark(
+            "Make faces unrecognisable, in the window and in what is saved of it; only faces that you cut out stay as "
+            "they are. A click on a face shows it again."
+        ),
         choices=("off", "blur", "pixelate", "fill"),
         option="--hide",
     )
