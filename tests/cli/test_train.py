@@ -129,7 +129,7 @@ def test_what_is_wrong_is_one_sentence(eight, tmp_path, capsys):
     assert main(words(tmp_path / "nothing", tmp_path / "run")) == 1
     assert "nothing" in capsys.readouterr().err
     assert main(words(eight, tmp_path / "run", "--recipe", "unheard-of")) == 2
-    assert "Known are: published, quick." in capsys.readouterr().err
+    assert "Known are: published, quick, fine-tune." in capsys.readouterr().err
     assert main(words(eight, tmp_path / "run", "--init", "nonsense")) == 1
     assert "nonsense" in capsys.readouterr().err
     assert not (tmp_path / "run" / METRICS).exists()
