@@ -7,11 +7,12 @@ import csv
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -415,6 +416,14 @@ def test_patterns_are_expanded_and_files_taken_once(folder: Path, capsys: pytest
 # ------------------------------------------------------------------------------------------------ interrupted runs
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """Shells let what they start in the background ignore Ctrl-C; the tests may be run like that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_at(number: int) -> Callable[[int], None]:
     def press(call: int) -> None:
         if call == number:
@@ -424,6 +433,7 @@ def interrupt_at(number: int) -> Callable[[int], None]:
     return press
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_interrupted_run_keeps_what_was_done_and_is_gone_on_with(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
