@@ -1,10 +1,12 @@
 """A long stretch of live use with random changes: does anything grow, hang or break?
 
-    python benchmarks/soak.py CLIP [CLIP …] [--minutes 60] [--seed 1]
+    python benchmarks/soak.py CLIP [CLIP …] [--pictures FOLDER] [--minutes 60] [--seed 1]
 
-Plays the clips in the window (no screen needed) and changes settings, source, size, model and place at random, as an
-impatient user would. Ends with one line of JSON: memory at the start (warm) and at the end, threads, open files, the
-delay at the start and at the end, and every exception that nobody caught.
+Plays the clips, and the pictures of all sizes in a folder, in the window (no screen needed), and changes settings,
+source, size, model and place at random, hides faces, follows them, starts and ends recordings, as an impatient user
+would. First everything is done once, in order: memory counts from there. Every five minutes and at the end a plain clip
+plays for some seconds and a line of JSON tells memory, threads, open files and the delay; the last line has the first
+and the last of them, the changes made, and every exception that nobody caught.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -31,57 +35,76 @@ from rfapp.gui.app import undo_opencv_qt
 from rfapp.gui.theme import Theme
 from rfapp.gui.window import Window
 from rfapp.runtime import Failed, LivePipeline
+from rfapp.runtime.recorder import Recording
 from rfapp.settings import Settings
 from rfapp.weights import known
 
-#: Memory counts from here on: by then every library is loaded and every kind of source was open once.
-WARM_S = 60.0
+#: Between two measurements.
+EVERY_S = 300.0
+#: A frame of a clip is in memory for so long before its delay counts.
+MEASURED_S = 15.0
 SIZES = (320, 480, 640, 800, 960)
 
 
 class Soak:
-    def __init__(self, clips: list[str], seed: int) -> None:
+    def __init__(self, clips: list[str], pictures: str | None, seed: int, folder: Path) -> None:
         self.random = random.Random(seed)
-        self.clips = [*clips, "sample"]
+        self.folder = folder
+        self.sources = [*clips, "sample", *([pictures] if pictures else [])]
         self.uncaught: list[str] = []
         sys.excepthook = lambda kind, error, trace: self.uncaught.append(f"{kind.__name__}: {error}")
         threading.excepthook = lambda args: self.uncaught.append(f"{args.exc_type.__name__}: {args.exc_value}")
+        self.recordings: list[Recording] = []
         self.process = psutil.Process()
         self.theme = Theme(QApplication.instance())
-        self.pipeline = LivePipeline(None, Settings().changed(source_loop=True))
+        self.plain = Settings().changed(source_loop=True, source_picture_seconds=0.2)
+        self.pipeline = LivePipeline(None, self.plain)
         self.window = Window(self.pipeline, self.theme, models=tuple((n, n) for n in known()), remember=False)
         self.window.resize(900, 600)
         self.window.show()
+        self.pipeline.subscribe(on_recorded=self.recordings.append)
         self.pipeline.start()
-        self.window.open(self.clips[0])
-        self.changes = 0
+        self.window.open(self.sources[0])
+        self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
 
-    def change(self) -> None:
-        """Do one thing that a user might do now."""
-        self.changes += 1
-        settings = self.window._settings
-        choice = self.random.randrange(10)
-        if choice == 0:
-            self.window.open(self.random.choice(self.clips))
-        elif choice == 1:
-            self.window._change(settings.changed(detector_size=self.random.choice(SIZES)))
-        elif choice == 2:
-            self.window._change(settings.changed(detector_score=self.random.uniform(0.2, 0.9)))
-        elif choice == 3:
-            self.window._change(settings.changed(view_mirror=not settings.view.mirror))
-        elif choice == 4:
-            self.window.play_or_pause()
-        elif choice == 5:
-            self.pipeline.seek(self.random.uniform(0, 8))
-        elif choice == 6:
-            self.window.resize(self.random.randint(400, 1400), self.random.randint(320, 900))
-        elif choice == 7:
-            self.window._change(settings.changed(view_theme=self.random.choice(("light", "dark"))))
-        elif choice == 8:
-            self.window._change(settings.changed(detector_model=self.random.choice(list(known()))))
-        else:
-            self.window.show_pane(self.random.random() < 0.5)
+    def actions(self) -> dict[str, Callable[[], object]]:
+        """What a user might do now, by name."""
+        settings, chosen = self.window._settings, self.random.choice
+
+        def change(**values: object) -> None:
+            self.window._change(settings.changed(**values))
+
+        return {
+            "source": lambda: self.window.open(chosen(self.sources)),
+            "size": lambda: change(detector_size=chosen(SIZES)),
+            "score": lambda: change(detector_score=self.random.uniform(0.2, 0.9)),
+            "mirror": lambda: change(view_mirror=not settings.view.mirror),
+            "play": self.window.play_or_pause,
+            "seek": lambda: self.pipeline.seek(self.random.uniform(0, 8)),
+            "step": lambda: self.pipeline.step(chosen((-1, 1))),
+            "speed": lambda: change(source_speed=chosen((0.5, 1.0, 2.0))),
+            "resize": lambda: self.window.resize(self.random.randint(400, 1400), self.random.randint(320, 900)),
+            "theme": lambda: change(view_theme=chosen(("light", "dark"))),
+            "model": lambda: change(detector_model=chosen(list(known()))),
+            "pane": lambda: self.window.show_pane(self.random.random() < 0.5),
+            "hide": lambda: change(hiding_how=chosen(("off", "blur", "pixelate", "fill"))),
+            "tracks": lambda: change(tracking_on=not settings.tracking.on),
+            "record": self.record,
+        }
+
+    def record(self) -> None:
+        """Begin a recording, or end the one that runs and throw away what it left."""
+        if self.pipeline.recording is not None:
+            self.pipeline.stop_recording()
+            return
+        for path in self.folder.iterdir():
+            path.unlink()
+        self.pipeline.record(self.folder / f"{self.counts['record']}.mp4")
+
+    def do(self, name: str) -> None:
+        self.counts[name] += 1
+        self.actions()[name]()
         if isinstance(self.pipeline.state, Failed):
             self.failures.append(str(self.pipeline.state.error))
             self.window.open("sample")
@@ -91,43 +114,76 @@ class Soak:
         QTimer.singleShot(round(seconds * 1000), loop.quit)
         loop.exec()
 
+    def warm_up(self) -> None:
+        """Everything once: each source, model and way of hiding, and a recording."""
+        for source in self.sources:
+            self.window.open(source)
+            self.wait(3.0)
+        for model in known():
+            self.window._change(self.window._settings.changed(detector_model=model))
+            self.wait(4.0)
+        for name in self.actions():
+            for _ in range(4 if name == "hide" else 2):
+                self.do(name)
+                self.wait(0.7)
+
     def measure(self) -> dict[str, object]:
         """The state of the process while a plain clip plays."""
-        self.window._change(Settings().changed(source_loop=True))
-        self.window.open(self.clips[0])
-        self.wait(4.0)
+        self.pipeline.stop_recording()
+        self.window.resize(900, 600)
+        self.window._change(self.plain)
+        self.window.open(self.sources[0])
+        self.wait(MEASURED_S)
         latency = self.pipeline.statistics.latency(60)
         return {
             "rss_mb": round(self.process.memory_info().rss / 1e6, 1),
             "threads": self.process.num_threads(),
             "files": len(self.process.open_files()),
-            "delay_p95_ms": None if latency is None else latency.p95,
+            "delay_p95_ms": None if latency is None else round(latency.p95, 1),
+            "load": round(os.getloadavg()[0], 1),
         }
 
     def run(self, minutes: float) -> dict[str, object]:
-        end = time.monotonic() + minutes * 60
-        warm_at = time.monotonic() + min(WARM_S, minutes * 20)
-        start: dict[str, object] | None = None
-        while time.monotonic() < end:
+        self.warm_up()
+        began = measured = time.monotonic()
+        measurements = [self.measure()]
+        print(json.dumps({"minute": 0, **measurements[0]}), flush=True)
+        while time.monotonic() - began < minutes * 60:
             self.wait(self.random.uniform(0.1, 1.2))
-            self.change()
-            if start is None and time.monotonic() > warm_at:
-                start = self.measure()
-        result = {"start": start, "end": self.measure(), "changes": self.changes, "failures": self.failures}
+            self.do(self.random.choice(list(self.actions())))
+            if time.monotonic() - measured >= EVERY_S:
+                measured = time.monotonic()
+                measurements.append(self.measure())
+                print(json.dumps({"minute": round((measured - began) / 60), **measurements[-1]}), flush=True)
+        measurements.append(self.measure())
+        problems = [str(recording.error) for recording in self.recordings if recording.error is not None]
         self.window.close()
         closed = self.pipeline.close(5)
-        return {**result, "closed": closed, "uncaught": self.uncaught}
+        return {
+            "start": measurements[0],
+            "end": measurements[-1],
+            "grown_mb": round(float(str(measurements[-1]["rss_mb"])) - float(str(measurements[0]["rss_mb"])), 1),
+            "changes": dict(self.counts),
+            "recordings": len(self.recordings),
+            "recording_problems": problems,
+            "failures": self.failures,
+            "closed": closed,
+            "uncaught": self.uncaught,
+        }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="+")
+    parser.add_argument("--pictures")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     undo_opencv_qt()
     application = QApplication(["rfapp"])
-    print(json.dumps(Soak(arguments.clips, arguments.seed).run(arguments.minutes)))
+    with tempfile.TemporaryDirectory() as folder:
+        soak = Soak(arguments.clips, arguments.pictures, arguments.seed, Path(folder))
+        print(json.dumps(soak.run(arguments.minutes)))
     del application
 
 
