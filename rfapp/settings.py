@@ -223,6 +223,11 @@ class ViewSettings:
     landmarks: bool = _setting(True, mark("Landmarks"), mark("Draw eyes, nose and corners of the mouth."))
     scores: bool = _setting(True, mark("Scores"), mark("Write the score beside each box."))
     numbers: bool = _setting(True, mark("Numbers"), mark("Write the number of each followed face beside its box."))
+    thumbnails: bool = _setting(
+        True,
+        mark("Thumbnails"),
+        mark("Show small pictures of what else is in the folder, or on the list of files, under the picture."),
+    )
     mirror: bool = _setting(
         False, mark("Mirror"), mark("Show the picture as a mirror does. Results and files are not mirrored.")
     )

@@ -19,10 +19,20 @@ class PlayList(QObject):
         self._later = QTimer(self, singleShot=True)
         self._later.timeout.connect(self.next)
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All of them; empty where only one thing was opened."""
+        return self._addresses
+
+    @property
+    def place(self) -> int:
+        """Which of them is open, from 0."""
+        return self._place
+
     def start(self, addresses: Sequence[str]) -> None:
         """Begin a new list, with its first address."""
         self._addresses = tuple(addresses)
-        self._go(0)
+        self.go(0)
 
     def forget(self) -> None:
         """Something else was opened."""
@@ -31,11 +41,11 @@ class PlayList(QObject):
 
     def next(self) -> None:
         """Go to the next one, if there is one."""
-        self._go(self._place + 1)
+        self.go(self._place + 1)
 
     def previous(self) -> None:
         """Go to the one before, if there is one."""
-        self._go(self._place - 1)
+        self.go(self._place - 1)
 
     def ended(self, seconds: float) -> None:
         """The present one has come to its end; the next one follows in so many *seconds*."""
@@ -54,7 +64,8 @@ class PlayList(QObject):
             title=title, place=self._place + 1, count=len(self._addresses)
         )
 
-    def _go(self, place: int) -> None:
+    def go(self, place: int) -> None:
+        """Open the one at *place*, if there is one."""
         self._later.stop()
         if 0 <= place < len(self._addresses):
             self._place = place

@@ -172,6 +172,7 @@ QWidget#pane, QWidget#pane QScrollArea, QWidget#paneContent {{ background: {c.pa
 QWidget#pane {{ border-left: 1px solid {c.border}; }}
 QWidget#statusLine {{ background: {c.panel}; border-top: 1px solid {c.border}; }}
 QWidget#timeline {{ background: {c.panel}; border-top: 1px solid {c.border}; }}
+QListView#strip {{ background: {c.panel}; border: none; border-top: 1px solid {c.border}; outline: none; }}
 QLabel#muted, QLabel#unit {{ color: {c.muted}; }}
 QLabel#heading {{ color: {c.muted}; font-weight: 600; }}
 QLabel#title {{ font-size: 17px; font-weight: 600; }}
@@ -244,6 +245,8 @@ QMenu::icon {{ padding-left: 8px; }}
 QMenu::separator {{ height: 1px; background: {c.border}; margin: 5px 6px; }}
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
 QScrollBar::handle:vertical {{ background: {c.border}; border-radius: 4px; min-height: 30px; margin: 1px 2px; }}
+QScrollBar:horizontal {{ background: transparent; height: 10px; margin: 0; }}
+QScrollBar::handle:horizontal {{ background: {c.border}; border-radius: 4px; min-width: 30px; margin: 2px 1px; }}
 QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page
   {{ height: 0; width: 0; background: transparent; }}
 """

@@ -38,6 +38,7 @@ from rfapp.gui.settings_pane import SettingsPane
 from rfapp.gui.source_picker import CameraFinder, icon_for, short_name
 from rfapp.gui.stage import Stage
 from rfapp.gui.status_line import StatusLine
+from rfapp.gui.strip import Strip
 from rfapp.gui.theme import Theme, app_icon
 from rfapp.gui.timeline import Timeline
 from rfapp.gui.toolbar import LIVE, MODELS, TRAIN, Toolbar
@@ -56,6 +57,8 @@ log = logging.getLogger(__name__)
 PANE_WIDTH = 312
 #: In a narrower window the settings lie over the picture instead of beside it.
 NARROW = 760
+#: In a lower window there is no room for thumbnails.
+LOW = 360
 #: The figures of the status line change this often.
 STATUS_EVERY_MS = 400
 SAVE_AFTER_MS = 500
@@ -112,6 +115,7 @@ class Window(QWidget):
         self.toolbar = Toolbar(self._theme, self.finder)
         self.stage = Stage(self._theme)
         self.view = self.stage.view
+        self.strip = Strip(self._theme, self.play_list)
         self.timeline = Timeline()
         self.pane = SettingsPane(self._theme, {"models": models})
         self.models_page = ModelsPage(self._theme)
@@ -122,6 +126,7 @@ class Window(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.stage, 1)
+        column.addWidget(self.strip)
         column.addWidget(self.timeline)
         self._past = Past()
         self.history: History | None = None
@@ -177,6 +182,7 @@ class Window(QWidget):
             (self.view.double_clicked, self.toggle_full_screen),
             (self.view.face_clicked, self.show_or_hide_face),
             (self.timeline.sought, self._pipeline.seek),
+            (self.strip.sought, self._pipeline.seek),
             (self.pane.changed, self._settings_changed),
             (self.models_page.chosen, self._use_model),
             (self.models_page.changed, self._models_changed),
@@ -195,6 +201,7 @@ class Window(QWidget):
             ("S", self.save_snapshot),
             ("C", self.save_crops),
             ("G", self.toggle_history),
+            ("L", self.toggle_thumbnails),
             ("N", self.play_list.next),
             ("P", self.play_list.previous),
             (".", partial(self._pipeline.step, 1)),
@@ -304,6 +311,10 @@ class Window(QWidget):
     def toggle_mirror(self) -> None:
         self._change(self._settings.changed(view_mirror=not self._settings.view.mirror))
 
+    def toggle_thumbnails(self) -> None:
+        """Show what else is in the folder or on the list, or leave it out."""
+        self._change(self._settings.changed(view_thumbnails=not self._settings.view.thumbnails))
+
     def toggle_full_screen(self) -> None:
         if self._pages.currentIndex() != LIVE:
             return
@@ -400,6 +411,8 @@ class Window(QWidget):
             self._hide_how = settings.hiding.how
         self.toolbar.hide_faces.setChecked(hidden)
         self.toolbar.mirror.setChecked(settings.view.mirror)
+        self.strip.hide_faces(settings.hiding)
+        self._show_strip()
 
     def _save_settings(self) -> None:
         if self._remember:
@@ -432,6 +445,7 @@ class Window(QWidget):
         if result.frame.generation == self._pipeline.generation:
             self.stage.show_result(result, self._pipeline.state)
             self.timeline.show_time(result.frame.time_s)
+            self.strip.show_result(result)
             self.stage.show_loading(self._pipeline.loading is not None)
 
     @Slot(object)
@@ -469,7 +483,13 @@ class Window(QWidget):
         """Show a sentence over the picture until it is put away."""
         self.stage.banner.tell(text)
 
+    def _show_strip(self) -> None:
+        useful = self.strip.show_source(self._info, self.view.result)
+        room = not self.isFullScreen() and self._body.height() >= LOW
+        self.strip.setVisible(useful and room and self._settings.view.thumbnails)
+
     def _show_timeline(self) -> None:
+        self._show_strip()
         self.timeline.show_source(None if self.isFullScreen() else self._info)
         if self.view.result is not None:
             self.timeline.show_time(self.view.result.frame.time_s)
@@ -504,6 +524,7 @@ class Window(QWidget):
     def eventFilter(self, watched: object, event: QEvent) -> bool:
         if watched is self._body and event.type() == QEvent.Type.Resize:
             self._lay_out_body()
+            self._show_strip()
         return False
 
     def resizeEvent(self, event: QResizeEvent) -> None:

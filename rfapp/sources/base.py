@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -19,7 +20,8 @@ class SourceInfo:
     can't be paused or sought, and what is not read in time is gone. ``stills``: each frame stands for itself
     (pictures); ``width`` and ``height`` are then those of the first. ``rate`` is in frames a second and
     ``duration_s`` in seconds, None where unknown or endless. ``seekable`` says that ``seek`` works. ``details`` adds
-    what is worth knowing, such as what a camera was asked for and what came.
+    what is worth knowing, such as what a camera was asked for and what came. ``files``: of pictures, each one's file in
+    the order of ``Frame.index``.
     """
 
     title: str
@@ -31,6 +33,7 @@ class SourceInfo:
     duration_s: float | None = None
     seekable: bool = False
     details: str = ""
+    files: tuple[Path, ...] = field(default=(), repr=False, compare=False)
 
 
 class Source(ABC):

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -27,6 +27,12 @@ def read_picture(path: str | os.PathLike[str]) -> ByteImage:
     BGR; transparent parts are laid over white; of an animation the first picture is taken.
     Raises SourceNotFound, and PictureUnreadable with the reason.
     """
+    return read_with(decode_picture, path)
+
+
+def read_with(decode: Callable[[npt.NDArray[np.uint8]], ByteImage | None], path: str | os.PathLike[str]) -> ByteImage:
+    """What *decode* makes of the bytes of file *path*. Raises as :func:`read_picture` does, also where *decode* gives
+    None."""
     try:
         # Not cv2.imread: on Windows that does not find names in other scripts.
         data = np.fromfile(path, np.uint8)
@@ -40,7 +46,7 @@ def read_picture(path: str | os.PathLike[str]) -> ByteImage:
         raise PictureUnreadable(
             mark("“{path}” is empty."), mark("Copy or download it once more."), path=os.fspath(path)
         )
-    image = decode_picture(data)
+    image = decode(data)
     if image is not None:
         return image
     if looks_like_picture(data[:32].tobytes()):
@@ -148,6 +154,7 @@ class Pictures(Source):
             rate=1 / self._seconds,
             duration_s=count * self._seconds,
             seekable=True,
+            files=tuple(self._paths),
         )
 
     def _found(self, folder: Path) -> list[Path]:
