@@ -23,6 +23,7 @@ _RECIPE: tuple[tuple[str, type[int] | type[float], str], ...] = (
     ("steps", int, "steps in all, instead of epochs"),
     ("learning_rate", float, "the highest learning rate"),
     ("validations", int, "how often average precision is measured, evenly over the run"),
+    ("keep", float, "how strongly what the first weights know is held on to, 0 for not at all"),
     ("empty", float, "share of pictures without faces, where there are any"),
 )
 

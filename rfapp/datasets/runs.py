@@ -15,10 +15,10 @@
 =====================  ==============================================================================================
 
 Events have ``event``, ``time_s`` (seconds of training, over all its parts), ``step`` and ``epoch`` (both done so far).
-``step`` events have ``loss``, ``loss_box``, ``loss_class``, ``loss_landmark`` (means since the last one),
-``learning_rate`` and ``images_per_s``; ``validation`` events ``easy``, ``medium`` and ``hard`` (average precision in
-percent); ``end`` events ``reason``: done, stopped or failed, and then ``message``. A run that is gone on with forgets
-the events behind the state that it goes on from, and its ``end``.
+``step`` events have ``loss``, ``loss_box``, ``loss_class``, ``loss_landmark``, with a recipe that keeps also
+``loss_keep`` (means since the last one), ``learning_rate`` and ``images_per_s``; ``validation`` events ``easy``,
+``medium`` and ``hard`` (average precision in percent); ``end`` events ``reason``: done, stopped or failed, and then
+``message``. A run that is gone on with forgets the events behind the state that it goes on from, and its ``end``.
 """
 
 from __future__ import annotations

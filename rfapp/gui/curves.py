@@ -15,8 +15,8 @@ from rfapp.gui.texts import filled, translated
 from rfapp.gui.theme import Theme
 from rfapp.text import mark
 
-#: The last two only networks of two steps have.
-LOSSES = ("loss", "loss_box", "loss_class", "loss_landmark", "loss_first_box", "loss_first_class")
+#: The last two only networks of two steps have; the one before only recipes that keep what was known.
+LOSSES = ("loss", "loss_box", "loss_class", "loss_landmark", "loss_keep", "loss_first_box", "loss_first_class")
 LEVELS = ("easy", "medium", "hard")
 #: What the quantities of a run are called.
 NAMES = {
@@ -24,6 +24,7 @@ NAMES = {
     "loss_box": mark("box loss"),
     "loss_class": mark("class loss"),
     "loss_landmark": mark("landmark loss"),
+    "loss_keep": mark("change of the first weights' scores"),
     "loss_first_box": mark("first step's box loss"),
     "loss_first_class": mark("first step's class loss"),
     "learning_rate": mark("learning rate"),

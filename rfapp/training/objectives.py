@@ -15,7 +15,8 @@ from rfapp.errors import SettingsError
 from rfapp.models.config import ModelConfig
 from rfapp.models.prior_box import PriorBox
 from rfapp.text import mark
-from rfapp.training.losses import MultiBoxLoss
+from rfapp.training.keeping import change_of_scores
+from rfapp.training.losses import MultiBoxLoss, at_least_one
 from rfapp.training.matching import Matches, Matching, Targets, match
 from rfapp.training.recipes import Recipe
 from rfapp.training.two_step import TwoStepLoss, summed
@@ -33,8 +34,11 @@ class Objective(Protocol):
     def counts(self, targets: Targets, found: Matches) -> Tensor:
         """Numbers of a part that have to be summed over the whole step; int64, one-dimensional."""
 
-    def __call__(self, outputs: Any, found: Matches, targets: Targets, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """The share of a part in the step's loss, and of all that is ``told``, without gradient."""
+    def __call__(
+        self, outputs: Any, found: Matches, targets: Targets, counts: Tensor, former: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The share of a part in the step's loss, and of all that is ``told``, without gradient. *former*: the raw
+        classes of the first weights, where the recipe wants them kept."""
 
 
 class OneStep:
@@ -43,6 +47,9 @@ class OneStep:
     told: tuple[str, ...] = ("loss", "loss_box", "loss_class", "loss_landmark")
 
     def __init__(self, config: ModelConfig, recipe: Recipe, device: torch.device) -> None:
+        self._keep = recipe.keep
+        if recipe.keep:
+            self.told = (*self.told, "loss_keep")
         self._priors = _priors(config, recipe, device)
         self._rule = Matching(positive=recipe.overlap, negative=recipe.background or recipe.overlap)
         self._loss = MultiBoxLoss(
@@ -61,12 +68,22 @@ class OneStep:
         return torch.stack([found.face.new_tensor(len(found)), targets.known[found.face].sum()])
 
     def __call__(
-        self, outputs: tuple[Tensor, Tensor, Tensor], found: Matches, targets: Targets, counts: Tensor
+        self,
+        outputs: tuple[Tensor, Tensor, Tensor],
+        found: Matches,
+        targets: Targets,
+        counts: Tensor,
+        former: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         positives, with_landmarks = counts.tolist()
         sums = self._loss(outputs, self._priors, found, targets)
         loss, shares = self._loss.total(sums, positives, with_landmarks)
-        return loss, torch.stack([loss, shares.box, shares.classes, shares.landmark]).detach()
+        told = [shares.box, shares.classes, shares.landmark]
+        if former is not None:
+            change = change_of_scores(outputs[1], former, found, targets) / at_least_one(positives)
+            loss = loss + self._keep * change
+            told.append(change)
+        return loss, torch.stack([loss, *told]).detach()
 
 
 class TwoStep:
@@ -80,6 +97,12 @@ class TwoStep:
             raise SettingsError(
                 mark("{network} learns with the focal loss."),
                 mark("Choose the class loss “focal” in the recipe."),
+                network=config.architecture,
+            )
+        if recipe.keep:
+            raise SettingsError(
+                mark("{network} can't be held near its first weights."),
+                mark("Set the recipe's “keep” to 0."),
                 network=config.architecture,
             )
         self._priors = _priors(config, recipe, device)
@@ -98,7 +121,9 @@ class TwoStep:
         """None."""
         return found.face.new_zeros(0)
 
-    def __call__(self, outputs: Any, found: Matches, targets: Targets, counts: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, outputs: Any, found: Matches, targets: Targets, counts: Tensor, former: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         sums, mine = self._loss(outputs, self._priors, found, targets)
         loss, parts = self._loss.total(sums, summed(mine, self._world.sum))
         told = [loss, parts.first_boxes + parts.boxes, parts.first_classes + parts.classes, parts.landmarks]

@@ -38,7 +38,8 @@ class Recipe:
     Targets: a prior is to find a face from ``overlap`` on, and nothing below ``background`` (0: the same number);
     between the two it is ignored. In networks of two steps that is the second one, and the first one has
     ``first_overlap`` and ``first_background``. ``negatives`` background priors are compared for each
-    positive one of a picture, ``least_negatives`` at least. ``empty``: the share of pictures without faces, where there
+    positive one of a picture, ``least_negatives`` at least. ``keep``: what a change of the first weights' class scores
+    costs (:mod:`rfapp.training.keeping`), 0 for nothing. ``empty``: the share of pictures without faces, where there
     are any.
     """
 
@@ -65,6 +66,7 @@ class Recipe:
     first_background: float = 0.3
     negatives: int = 7
     least_negatives: int = 0
+    keep: float = 0.0
     empty: float = 0.1
     augmentation: Augmentation = Augmentation()
 
@@ -100,7 +102,7 @@ class Recipe:
 
 
 #: What ``run.toml`` leaves out where it is as usual, so that runs from before these came go on.
-_LEFT_OUT = {"background": 0.0, "first_overlap": 0.7, "first_background": 0.3}
+_LEFT_OUT = {"keep": 0.0, "background": 0.0, "first_overlap": 0.7, "first_background": 0.3}
 
 _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("batch", 1, 4096),
@@ -119,6 +121,7 @@ _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("first_background", 0, 0.95),
     ("negatives", 0, 1000),
     ("least_negatives", 0, 100_000),
+    ("keep", 0, 1000),
     ("empty", 0, 0.9),
 )
 

@@ -28,6 +28,7 @@ from rfapp.text import mark
 from rfapp.training.devices import Precision, choose, largest_part, threads_kept, worker_count
 from rfapp.training.gathering import Pictures, gather
 from rfapp.training.initial import fingerprint, initial_network, unfold
+from rfapp.training.keeping import Former
 from rfapp.training.loader import Batch, Order, Share, batches, process_ended
 from rfapp.training.objectives import objective_for
 from rfapp.training.optimising import Buffers, RunningMean, learning_rate, optimiser_for
@@ -118,6 +119,11 @@ def _train(  # noqa: PLR0917
     state = load_state(run, device) if begun else None
 
     torch.manual_seed(plan.seed)
+    if recipe.keep and not plan.init:
+        raise UsageError(
+            mark("There are no first weights to be kept."),
+            mark("Name some with --init, or set the recipe's “keep” to 0."),
+        )
     initial = initial_network(plan.model, plan.init, focal=recipe.class_loss == "focal")
     network = initial.network.to(device)
     # Where convolutions of this layout are faster: on CPUs a quarter of the time in AInnoFace, nothing in RetinaFace.
@@ -130,6 +136,7 @@ def _train(  # noqa: PLR0917
         teller.say(mark("The weights are folded: measuring what batch norm has to know."))
         unfold(network, _some_batches(pictures, order, plan, config, device))
 
+    former = Former(network) if recipe.keep else None
     objective = objective_for(config, recipe, device, world, plan.accumulate)
     optimiser = optimiser_for(network, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=precision.scaled)
@@ -247,7 +254,8 @@ def _train(  # noqa: PLR0917
                     images = prepared(part.images.to(device, non_blocking=True), config)
                     with torch.autocast(device.type, precision.dtype, enabled=precision.mixed):
                         outputs = parallel(images)
-                    loss, told = objective(outputs, found, each, counts[:-1])
+                        before = None if former is None else former(images)
+                    loss, told = objective(outputs, found, each, counts[:-1], before)
                     # Gradients become the mean over the processes, while their losses are shares of one.
                     torch.autograd.backward(scaler.scale(loss * world.size))
                 losses += told

@@ -1,0 +1,104 @@
+"""What the first weights said is held on to where no label tells otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from rfapp.datasets.runs import LAST, RunFolder  # noqa: E402
+from rfapp.errors import SettingsError, UsageError  # noqa: E402
+from rfapp.models.config import ARCHITECTURES  # noqa: E402
+from rfapp.models.networks import make_network  # noqa: E402
+from rfapp.training.keeping import Former, change_of_scores  # noqa: E402
+from rfapp.training.matching import Matches, Targets  # noqa: E402
+from rfapp.training.objectives import objective_for  # noqa: E402
+from rfapp.training.recipes import recipe_for  # noqa: E402
+from rfapp.training.trainer import train  # noqa: E402
+
+
+def targets(pictures, of):
+    count = len(of)
+    return Targets(
+        pictures,
+        torch.tensor(of, dtype=torch.int64),
+        torch.tensor([[0.1, 0.1, 0.5, 0.5]] * count).reshape(count, 4),
+        torch.zeros(count, 10),
+        torch.zeros(count, dtype=torch.bool),
+        torch.zeros(count, dtype=torch.bool),
+    )
+
+
+def matches(picture, prior, shape):
+    rows = torch.tensor(picture, dtype=torch.int64), torch.tensor(prior, dtype=torch.int64)
+    return Matches(*rows, torch.zeros(len(picture), dtype=torch.int64), torch.ones(shape, dtype=torch.bool))
+
+
+def test_against_the_definition():
+    torch.manual_seed(0)
+    now, before = torch.randn(3, 5, 2), torch.randn(3, 5, 2)
+    got = change_of_scores(now, before, matches([0, 2], [1, 4], (3, 5)), targets(3, [0, 2]))
+    wanted = 0.0
+    for picture in range(3):
+        for prior in range(5):
+            if picture == 1 or (picture, prior) in {(0, 1), (2, 4)}:
+                continue  # no face in the picture; a prior that has one to find
+            p, q = before[picture, prior].double().softmax(0), now[picture, prior].double().softmax(0)
+            wanted += float((p * (p.log() - q.log())).sum())
+    assert got.item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_nothing_changed_costs_nothing_and_pulls_nowhere():
+    scores = torch.randn(2, 7, 2, requires_grad=True)
+    change = change_of_scores(scores, scores.detach(), matches([], [], (2, 7)), targets(2, [0, 1]))
+    assert change.item() == pytest.approx(0, abs=1e-6)
+    (gradient,) = torch.autograd.grad(change, scores)
+    assert gradient.abs().max() < 1e-6
+
+
+def test_the_gradient_leads_back():
+    before = torch.randn(1, 6, 2)
+    now = (before + torch.randn(1, 6, 2)).requires_grad_()
+    at = matches([], [], (1, 6)), targets(1, [0])
+    change = change_of_scores(now, before, *at)
+    (gradient,) = torch.autograd.grad(change, now)
+    assert change_of_scores(now - 0.1 * gradient, before, *at) < change
+
+
+def test_the_former_network_stays_what_it_was():
+    network = make_network(ARCHITECTURES["mobilenet0.25"], "train").train()
+    images = torch.randn(2, 3, 64, 64)
+    former = Former(network)
+    before = former(images)
+    assert not before.requires_grad
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1)
+        network(images)  # changes the statistics of batch norm
+    assert torch.equal(former(images), before)
+
+
+def test_a_run_that_keeps_changes_less(plan, changed, tmp_path):
+    train(plan, tmp_path / "first")
+    first = tmp_path / "first" / LAST
+    again = changed(plan, init=str(first), recipe={"steps": 10})
+    told = {}
+    for keep in (0.0, 50.0):
+        train(changed(again, recipe={"keep": keep}), tmp_path / f"{keep}")
+        told[keep] = [entry for entry in RunFolder(tmp_path / f"{keep}").events() if entry["event"] == "step"]
+    assert all("loss_keep" not in entry for entry in told[0.0])
+    assert all(entry["loss_keep"] >= 0 for entry in told[50.0])
+    assert told[50.0][-1]["loss_class"] > told[0.0][-1]["loss_class"]  # there was something to learn
+
+
+def test_there_must_be_something_to_keep(plan, changed, tmp_path):
+    with pytest.raises(UsageError, match="first weights"):
+        train(changed(plan, init="", recipe={"keep": 1.0}), tmp_path / "run")
+
+
+def test_networks_of_two_steps_cannot():
+    recipe = dataclasses.replace(recipe_for("quick", "ainnoface-r18"), keep=1.0)
+    with pytest.raises(SettingsError, match="first weights"):
+        objective_for(ARCHITECTURES["ainnoface-r18"], recipe, torch.device("cpu"))
