@@ -1,14 +1,17 @@
 """The live pipeline: threads, mailboxes and states, without Qt."""
 
+from rfapp.runtime.face_counts import FaceCounts, Stretch
 from rfapp.runtime.mailbox import Mailbox
 from rfapp.runtime.pipeline import LivePipeline
 from rfapp.runtime.recorder import Recording
+from rfapp.runtime.scan import ScanProgress, VideoScan
 from rfapp.runtime.states import DetectorTitle, Ended, Failed, Idle, LiveResult, Opening, Paused, Running, State
 from rfapp.runtime.statistics import Spread, Statistics
 
 __all__ = [
     "DetectorTitle",
     "Ended",
+    "FaceCounts",
     "Failed",
     "Idle",
     "LivePipeline",
@@ -18,7 +21,10 @@ __all__ = [
     "Paused",
     "Recording",
     "Running",
+    "ScanProgress",
     "Spread",
     "State",
     "Statistics",
+    "Stretch",
+    "VideoScan",
 ]

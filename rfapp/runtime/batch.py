@@ -117,8 +117,8 @@ class Batch:
         self.count = Count()
 
     def run(self) -> Count:
-        """Work through all inputs. Raises OutputError, EngineError, or KeyboardInterrupt: then, too, everything that
-        was detected is written, and an unfinished video is completed so that it plays."""
+        """Work through all inputs. Raises OutputError, EngineError, or KeyboardInterrupt: then, too, and after
+        ``stop``, everything that was detected is written, and an unfinished video is completed so that it plays."""
         reader = threading.Thread(target=self._read_all, name="reader", daemon=True)
         writer = threading.Thread(target=self._write_all, name="writer", daemon=True) if self._writing else None
         reader.start()
@@ -141,6 +141,10 @@ class Batch:
         if self._write_error is not None:
             raise self._write_error
         return self.count
+
+    def stop(self) -> None:
+        """Make ``run`` end after the frame that is being worked on, with what was done until then. From any thread."""
+        self._stop.set()
 
     @property
     def _writing(self) -> bool:
@@ -205,8 +209,11 @@ class Batch:
         self._on_end(end.item, end.error)
 
     def _taken(self) -> Iterator[_Step]:
-        while True:
-            step = _get(self._steps)
+        while not self._stop.is_set():
+            try:
+                step = self._steps.get(timeout=0.5)  # unlike a plain get() this can be interrupted on every system
+            except queue.Empty:
+                continue
             if step is None:
                 return
             if isinstance(step, _Crash):

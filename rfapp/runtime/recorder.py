@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import queue
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,6 +19,7 @@ import av.error
 
 from rfapp.errors import OutputError, RfappError
 from rfapp.frames import ByteImage, Detections, Frame
+from rfapp.runtime.priority import give_way
 from rfapp.settings import Settings, ViewSettings
 from rfapp.sinks.drawing import draw_view
 from rfapp.sinks.encoding import Encoder
@@ -142,9 +141,7 @@ class Recorder:
     # ------------------------------------------------------------------------------ the writer's thread
 
     def _run(self) -> None:
-        if sys.platform == "linux":  # where each thread has a priority of its own: detection goes first
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
+        give_way(5)  # detection goes first
         error: RfappError | None = None
         try:
             self._write_all()

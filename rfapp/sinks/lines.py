@@ -8,7 +8,7 @@ import io
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
@@ -75,16 +75,7 @@ class JsonLines(LineSink):
     (``source, people, tracks``), and per failure (``source, error``)."""
 
     def append(self, source: str, frame: Frame, faces: Detections) -> None:
-        self._line(
-            {
-                "source": source,
-                "frame": frame.index,
-                "time_s": round(frame.time_s, 6),
-                "width": frame.width,
-                "height": frame.height,
-                **faces.to_dict(),
-            }
-        )
+        self._line(_values(source, frame, faces))
 
     def summarise(self, source: str, people: int, tracks: Sequence[Mapping[str, float]]) -> None:
         rounded = [{key: round(value, 6) for key, value in track.items()} for track in tracks]
@@ -114,13 +105,16 @@ class Csv(LineSink):
             self._rows([self.COLUMNS])
 
     def append(self, source: str, frame: Frame, faces: Detections) -> None:
+        self.append_values(_values(source, frame, faces))
+
+    def append_values(self, values: Mapping[str, Any]) -> None:
+        """The same for a frame as :class:`JsonLines` writes it."""
         rows = []
-        for number, face in enumerate(faces.to_dict()["faces"]):
+        for number, face in enumerate(values["faces"]):
             track = "" if face["track"] is None else face["track"]
             points = [value for point in face["landmarks"] or [("", "")] * 5 for value in point]
-            rows.append(
-                [source, frame.index, round(frame.time_s, 6), number, track, *face["box"], face["score"], *points]
-            )
+            where = values["source"], values["frame"], values["time_s"]
+            rows.append([*where, number, track, *face["box"], face["score"], *points])
         if rows:
             self._rows(rows)
 
@@ -136,9 +130,30 @@ class Csv(LineSink):
         self._write(text.getvalue())
 
 
+def _values(source: str, frame: Frame, faces: Detections) -> dict[str, Any]:
+    """What is written of a frame."""
+    return {
+        "source": source,
+        "frame": frame.index,
+        "time_s": round(frame.time_s, 6),
+        "width": frame.width,
+        "height": frame.height,
+        **faces.to_dict(),
+    }
+
+
 def line_sink(form: str, file: Bytes, *, continued: bool = False) -> LineSink:
     """The sink for *form* ("jsonl" or "csv"); *continued*: behind what is in *file* already."""
     return JsonLines(file) if form == "jsonl" else Csv(file, heading=not continued)
+
+
+def to_csv(lines: Iterable[bytes], file: Bytes) -> None:
+    """Write what stands in JSON *lines* as a table. Raises OutputError."""
+    table = Csv(file)
+    for line in lines:
+        values = json.loads(line)
+        if "faces" in values:
+            table.append_values(values)
 
 
 # ------------------------------------------------------------------------------------------------------- resuming
