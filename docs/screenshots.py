@@ -28,7 +28,9 @@ from rfapp.gui.toolbar import MODELS, TRAIN
 from rfapp.gui.window import Window
 from rfapp.runtime import LivePipeline
 from rfapp.settings import DetectorSettings, Settings
+from rfapp.sinks.pictures import write_picture
 from rfapp.sources import Camera
+from rfapp.sources.sample import SampleScene
 from rfapp.weights import known
 
 IMAGES = Path(__file__).resolve().parent / "images"
@@ -124,6 +126,20 @@ def following(studio: Studio) -> None:
     studio.play()
 
 
+def thumbnails(studio: Studio) -> None:
+    """A folder of moments of the built-in sample: no other pictures come with rfapp."""
+    scene = SampleScene()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "holiday"
+        folder.mkdir()
+        for number in range(12):
+            write_picture(folder / f"picture {number + 1}.png", scene.render(number * 45))
+        studio.window.open(str(folder))
+        wait(lambda: studio.window.view.result is not None and studio.window.view.result.fresh, 20)
+        studio.pipeline.pause()
+        wait(lambda: False, 2.0)
+
+
 def hiding(studio: Studio) -> None:
     studio.window.toggle_hiding()
     studio.play()
@@ -164,6 +180,7 @@ SHOTS: dict[str, tuple[Callable[[Studio], None], dict[str, object]]] = {
     "settings": (settings_open, {"height": 980}),
     "following": (following, {}),
     "hiding": (hiding, {}),
+    "thumbnails": (thumbnails, {}),
     "models": (models, {}),
     "train": (train, {}),
     "small": (live, {"width": 480, "height": 640}),

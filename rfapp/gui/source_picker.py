@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
+from rfapp.gui.area_picker import AreaPicker
 from rfapp.gui.texts import translated
 from rfapp.gui.theme import Theme
 from rfapp.sources import Camera, is_picture, is_video, list_cameras
@@ -89,6 +90,9 @@ class SourcePicker(QToolButton):
         self._stream = self._entry(self.tr("Open network stream…"), "stream", self.stream_wanted.emit)
         self._screen = self._entry(self.tr("Screen"), "screen", lambda: self.chosen.emit("screen"))
         self._screens = self._screen_menu(menu)
+        self._areas = AreaPicker(theme, self)
+        self._areas.picked.connect(self.chosen)
+        self._area = self._entry(self.tr("Part of the screen…"), "screen", self._areas.start)
         menu.addSeparator()
         self._recent_menu = menu.addMenu(self.tr("Recent"))
         self._again = QTimer(self, interval=LOOK_AGAIN_MS)
@@ -189,7 +193,7 @@ class SourcePicker(QToolButton):
 
     def _recolour(self) -> None:
         self.setIcon(self._theme.icon(self._icon_name))
-        for action in (self._sample, self._file, self._folder, self._stream, self._screen):
+        for action in (self._sample, self._file, self._folder, self._stream, self._screen, self._area):
             action.setIcon(self._theme.icon(action.data()))
         for action in self._camera_actions:
             action.setIcon(self._theme.icon("camera"))
@@ -218,8 +222,19 @@ def short_name(address: str) -> str:
         return translated(mark("Sample"))
     if address.startswith("camera:"):
         return address.removeprefix("camera:")
-    if address == "screen":
-        return translated(mark("Screen"))
+    if address.partition(":")[0] == "screen":
+        return _name_of_screen(address.removeprefix("screen").removeprefix(":"))
     if "://" in address:
         return without_password(address)
     return Path(address).name or address
+
+
+def _name_of_screen(which: str) -> str:
+    if which in {"", "1"}:
+        return translated(mark("Screen"))
+    numbers = which.split(",")
+    if len(numbers) != 4:
+        return translated(mark("Screen {number}").format(number=which))
+    left, top, width, height = numbers
+    part = mark("Part of the screen ({width}×{height} at {left}, {top})")
+    return translated(part.format(width=width, height=height, left=left, top=top))

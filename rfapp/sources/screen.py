@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RATE = 20.0
 _AREA = re.compile(r"(-?\d+),(-?\d+),(\d+),(\d+)")
 #: A part must be large enough to hold a face.
-_LEAST = 32
+LEAST = 32
 
 
 class Screen(Source):
@@ -57,6 +57,8 @@ class Screen(Source):
             raise _unreadable(error) from error
         self._began = self._next = time.perf_counter()
         title = mark("Screen") if self._number == 1 else mark("Screen {number}").format(number=self._number)
+        if self._area is not None:
+            title = mark("Part of the screen")
         height, width = first.shape[:2]
         details = "" if self._area is None else f"{self._part['left']}, {self._part['top']}, {width}×{height}"
         return SourceInfo(title, width, height, live=True, rate=RATE, details=details)
@@ -75,7 +77,7 @@ class Screen(Source):
         right = min(left + width, whole["left"] + whole["width"])
         bottom = min(top + height, whole["top"] + whole["height"])
         left, top = max(left, whole["left"]), max(top, whole["top"])
-        if right - left < _LEAST or bottom - top < _LEAST:
+        if right - left < LEAST or bottom - top < LEAST:
             raise SourceNotFound(
                 mark("That part of the screen is outside of it, or too small."),
                 mark("The desktop reaches from {left}, {top} and is {width}×{height} pixels large."),
