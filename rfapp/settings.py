@@ -322,6 +322,26 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSettings:
+    """How much of the computer live pictures may take."""
+
+    max_rate: int = _setting(
+        0,
+        mark("Detections a second"),
+        mark(
+            "At most so many pictures a second are looked at, which spares the processor; the others are shown with "
+            "the boxes of before, or left out while faces are hidden. 0 looks at every picture."
+        ),
+        minimum=0,
+        maximum=240,
+        step=1,
+        unit="/s",
+        option="--max-rate",
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingSettings:
     """What goes into a recording."""
 
@@ -343,6 +363,7 @@ class Settings:
     hiding: HidingSettings = HidingSettings()
     view: ViewSettings = ViewSettings()
     source: SourceSettings = SourceSettings()
+    live: LiveSettings = LiveSettings()
     recording: RecordingSettings = RecordingSettings()
 
     @property
@@ -367,13 +388,22 @@ class Settings:
         return result
 
 
-_Group = DetectorSettings | TrackingSettings | HidingSettings | ViewSettings | SourceSettings | RecordingSettings
+_Group = (
+    DetectorSettings
+    | TrackingSettings
+    | HidingSettings
+    | ViewSettings
+    | SourceSettings
+    | LiveSettings
+    | RecordingSettings
+)
 _GROUPS: dict[str, type[_Group]] = {
     "detector": DetectorSettings,
     "tracking": TrackingSettings,
     "hiding": HidingSettings,
     "view": ViewSettings,
     "source": SourceSettings,
+    "live": LiveSettings,
     "recording": RecordingSettings,
 }
 

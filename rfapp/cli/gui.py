@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="record SOURCE from the start to the video FILE (MP4), and its faces beside it as .jsonl",
     )
-    add_settings_arguments(parser, ("detector", "tracking", "hiding", "view", "source", "recording"))
+    add_settings_arguments(parser, ("detector", "tracking", "hiding", "view", "source", "live", "recording"))
 
 
 def run(arguments: argparse.Namespace) -> int:

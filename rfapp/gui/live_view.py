@@ -94,7 +94,7 @@ class LiveView(QWidget):
         if faces is not None:
             if result.hidden is not None:
                 faces = result.hidden.veiled(faces)
-            paint_detections(painter, faces, where, self._view, dimmed=not result.fresh)
+            paint_detections(painter, faces, where, self._view, dimmed=result.stale)
         painter.end()
         if self._new:
             self._new = False

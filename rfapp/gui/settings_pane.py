@@ -29,6 +29,7 @@ GROUP_TITLES = {
     "hiding": mark("Privacy"),
     "view": mark("Picture"),
     "source": mark("Source"),
+    "live": mark("Live pictures"),
     "recording": mark("Recording"),
 }
 CHOICE_TEXTS = {

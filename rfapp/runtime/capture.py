@@ -51,7 +51,7 @@ class Capture:
         after: RfappError | None = None,
     ) -> None:
         self._make_source = make_source
-        self._title = title
+        self.title = title
         self._events = events
         self._changed = threading.Condition()
         self._generation = generation
@@ -111,7 +111,7 @@ class Capture:
             source = self._source
         if source is not None:
             # A driver may hang in release, too: that must not be our caller's trouble.
-            threading.Thread(target=source.close, name=f"close {self._title}", daemon=True).start()
+            threading.Thread(target=source.close, name=f"close {self.title}", daemon=True).start()
 
     @property
     def closed(self) -> bool:
@@ -123,7 +123,7 @@ class Capture:
         attempt = 0
         problem = self._after
         while not self._closed:
-            self._tell(Opening(self._title, problem))
+            self._tell(Opening(self.title, problem))
             if problem is not None and not self._sleep(BACK_OFF_S[min(attempt, len(BACK_OFF_S) - 1)]):
                 return
             try:
@@ -135,10 +135,10 @@ class Capture:
                     return
                 attempt = 0 if problem is None else attempt + 1
                 problem = error
-                log.info("%s: %s; opening it again", self._title, error)
+                log.info("%s: %s; opening it again", self.title, error)
             except Exception as error:
-                log.exception("capture of %s failed", self._title)
-                self._tell(Failed(SourceError(mark("“{title}” failed: {error}"), title=self._title, error=error)))
+                log.exception("capture of %s failed", self.title)
+                self._tell(Failed(SourceError(mark("“{title}” failed: {error}"), title=self.title, error=error)))
                 return
 
     def _worth_another_try(self, error: RfappError) -> bool:
@@ -158,7 +158,7 @@ class Capture:
             self.busy = ("open", time.perf_counter())
             self.info = source.open()
             self.busy = ("", time.perf_counter())
-            self._title = self.info.title
+            self.title = self.info.title
             self._play(source, self.info)
         finally:
             self.busy = ("", time.perf_counter())

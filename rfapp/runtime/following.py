@@ -79,6 +79,10 @@ class Follower:
         if tracker is not None:
             tracker.finish()
 
+    def expect_nothing(self) -> None:
+        """The next detection is long in coming: what is expected of the faces holds no more. Their numbers stay."""
+        self._guess = None
+
     def hidden_at(self, frame: Frame, settings: Settings, shown: frozenset[int]) -> Hidden | None:
         """What to hide in a *frame* that has not been looked at (yet): all of it where nothing is known of the film.
         *shown*: the numbers of faces that are not hidden. From any thread."""

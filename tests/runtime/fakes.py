@@ -117,7 +117,7 @@ class FakeDetector:
     def __init__(self, settings: DetectorSettings | None = None, seconds: float = 0.0) -> None:
         settings = settings or DetectorSettings()
         self.model, self.engine = settings.model, "fake"
-        self.device_title, self.precision, self.notes = "CPU", "float32", []
+        self.device, self.device_title, self.precision, self.notes = "cpu", "CPU", "float32", []
         self.seconds = seconds
         self.calls: list[dict[str, object]] = []
         self.closed = False

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rfapp.errors import CameraLost, PictureUnreadable, SourceDamaged, SourceUnreadable, UnknownModel
-from rfapp.runtime import Ended, Failed, Idle, LivePipeline, Opening, Paused, Running
+from rfapp.runtime import Ended, Failed, Idle, LivePipeline, Opening, Paused, Running, watchdog
 from rfapp.runtime import pipeline as pipeline_module
 from rfapp.runtime.screen import screen_picture
 from rfapp.settings import Settings
@@ -240,8 +240,8 @@ def test_a_camera_that_was_never_there_fails_at_once():
 
 
 def test_a_driver_that_hangs_is_told_given_up_and_opened_again(monkeypatch):
-    monkeypatch.setattr(pipeline_module, "STALLED_S", 0.2)
-    monkeypatch.setattr(pipeline_module, "ABANDONED_S", 0.6)
+    monkeypatch.setattr(watchdog, "STALLED_S", 0.2)
+    monkeypatch.setattr(watchdog, "ABANDONED_S", 0.6)
     release = threading.Event()
     cameras = [Camera([0.01] * 5 + [lambda: release.wait(20)]), Camera([0.01] * 500)]
     with playing(lambda: cameras.pop(0)) as (pipeline, watcher):
@@ -254,7 +254,7 @@ def test_a_driver_that_hangs_is_told_given_up_and_opened_again(monkeypatch):
 
 
 def test_a_camera_that_only_stalls_goes_on(monkeypatch):
-    monkeypatch.setattr(pipeline_module, "STALLED_S", 0.2)
+    monkeypatch.setattr(watchdog, "STALLED_S", 0.2)
     camera = Camera([*[0.01] * 5, 1.0, *[0.01] * 500])
     with playing(of(camera)) as (pipeline, watcher):
         watcher.wait(lambda: any(isinstance(s, Opening) and s.problem is not None for s in watcher.states))
@@ -277,7 +277,8 @@ def test_closing_does_not_wait_for_a_driver_that_hangs():
     release.set()
 
 
-def test_an_engine_that_breaks_ends_as_failed_and_trying_again_builds_it_anew():
+def test_an_engine_that_breaks_ends_as_failed_and_trying_again_builds_it_anew(monkeypatch):
+    monkeypatch.setattr("rfapp.engines.available", lambda: ())  # nothing that could stand in for it
     made = []
 
     def make(settings):

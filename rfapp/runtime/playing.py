@@ -1,0 +1,42 @@
+"""What the threads of the live pipeline have in common."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from rfapp.frames import Frame
+from rfapp.runtime.capture import Capture
+from rfapp.runtime.recorder import Recorder
+from rfapp.runtime.states import Idle, State
+from rfapp.settings import Settings
+from rfapp.sources import SourceInfo
+
+
+@dataclass(slots=True)
+class Playing:
+    """What is played just now, and how it is to be shown.
+
+    The pipeline changes it, with ``lock`` held; each thread reads it. ``shown``: the numbers of the faces that are not
+    hidden while others are. ``last``: the newest frame of this ``generation``.
+    """
+
+    settings: Settings
+    state: State = field(default_factory=Idle)
+    generation: int = 0
+    capture: Capture | None = None
+    recorder: Recorder | None = None
+    last: Frame | None = None
+    shown: frozenset[int] = frozenset()
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def info(self) -> SourceInfo | None:
+        """What the source says of itself; None while it is not open."""
+        return None if self.capture is None else self.capture.info
+
+    @property
+    def stills(self) -> bool:
+        """Whether each frame stands for itself."""
+        info = self.info
+        return info is not None and info.stills
