@@ -1,4 +1,4 @@
-"""Curves of the last minutes: faces, delay, rates."""
+"""Curves of the last minutes: faces, delay, rates, use of the processor."""
 
 from __future__ import annotations
 
@@ -20,13 +20,20 @@ NARROW = 640
 #: The room for two figures beside a heading, in pixels.
 FIGURES = 100
 EM_SPACE = "\u2003"
-COLOURS = {"faces": PALETTE[0], "delay_ms": PALETTE[1], "captured": PALETTE[2], "detected": PALETTE[5]}
+COLOURS = {
+    "faces": PALETTE[0],
+    "delay_ms": PALETTE[1],
+    "captured": PALETTE[2],
+    "detected": PALETTE[5],
+    "processor": PALETTE[3],
+}
 #: The plots reach up to this at least, so that a little trembling looks like one.
-LEAST = {"faces": 4.0, "delay_ms": 20.0, "captured": 10.0}
+LEAST = {"faces": 4.0, "delay_ms": 20.0, "captured": 10.0, "processor": 20.0}
+UNITS = {"delay_ms": " ms", "processor": " %"}
 
 
 class History(QWidget):
-    """Three small plots side by side over the last five minutes, the present at the right."""
+    """Four small plots side by side over the last five minutes, the present at the right."""
 
     def __init__(self, theme: Theme, past: Past, parent: QWidget | None = None) -> None:
         super().__init__(parent, objectName="history")
@@ -66,6 +73,7 @@ class History(QWidget):
             (self.tr("Faces"), ("faces",)),
             (self.tr("Delay"), ("delay_ms",)),
             (self.tr("Pictures and detections a second"), ("captured", "detected")),
+            (self.tr("Processor"), ("processor",)),
         )
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -106,9 +114,7 @@ class History(QWidget):
         values = [] if now is None else [getattr(now, key) for key in keys]
         if not all(map(math.isfinite, values)):
             return []
-        return [
-            f"{value:.0f} ms" if key == "delay_ms" else f"{value:.0f}" for key, value in zip(keys, values, strict=False)
-        ]
+        return [f"{value:.0f}{UNITS.get(key, '')}" for key, value in zip(keys, values, strict=False)]
 
     def _recolour(self) -> None:
         for plot in self._plots:

@@ -25,6 +25,7 @@ class LiveView(QWidget):
         self._theme = theme
         self._view = ViewSettings()
         self._result: LiveResult | None = None
+        self._looked_at: LiveResult | None = None
         self._image: QImage | None = None
         self._new = False
         self._clickable = False
@@ -43,6 +44,15 @@ class LiveView(QWidget):
         """What is shown."""
         return self._result
 
+    @property
+    def looked_at(self) -> LiveResult | None:
+        """The newest picture of what is shown whose own faces are known: what is shown, or one shortly before; else
+        what is shown."""
+        shown, last = self._result, self._looked_at
+        if shown is None or shown.stale or shown.detections is None:
+            return shown
+        return last if last is not None and last.frame.generation == shown.frame.generation else shown
+
     def set_view(self, view: ViewSettings) -> None:
         if view != self._view:
             self._view = view
@@ -58,6 +68,8 @@ class LiveView(QWidget):
     def show_result(self, result: LiveResult | None) -> None:
         """Show *result*, or nothing."""
         self._result, self._new = result, result is not None
+        if result is None or result.fresh:
+            self._looked_at = result
         if result is None:
             self._image = None
         else:

@@ -23,6 +23,7 @@ class Moment:
     delay_ms: float
     captured: float
     detected: float
+    processor: float  # in percent of all of it
 
 
 class Past:
@@ -40,6 +41,8 @@ class Past:
         known = running and result is not None and result.detections is not None
         faces = len(result.detections) if known and result is not None and result.detections is not None else math.nan
         delay = math.nan if latency is None else latency.median
-        self.moments.append(Moment(now, faces, delay, captured, detected))
+        share = statistics.processor.share()
+        processor = math.nan if share is None else 100 * share
+        self.moments.append(Moment(now, faces, delay, captured, detected, processor))
         while self.moments[0].at < now - PAST_S:
             self.moments.popleft()

@@ -8,14 +8,15 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from rfapp.gui.texts import filled
 from rfapp.runtime import LivePipeline, LiveResult, Recording, Running
+from rfapp.runtime.statistics import ProcessorUse
 
 #: The figures of delay are those of so many last frames.
 RECENT_FRAMES = 150
 
 
 class StatusLine(QWidget):
-    """Device and engine, rates, delay, dropped frames, faces. What does not fit a small window is left out, the least
-    needed first."""
+    """Device and engine, rates, delay, dropped frames, use of the processor, faces. What does not fit a small window is
+    left out, the least needed first."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, objectName="statusLine")
@@ -23,15 +24,17 @@ class StatusLine(QWidget):
         self.setAccessibleName(self.tr("Status"))
         self._faces = QLabel(objectName="faces")
         self._recording = QLabel(objectName="recording")
-        self._device, self._rates, self._delay, self._dropped, self._size = (
-            QLabel(objectName="muted") for _ in range(5)
+        self._device, self._rates, self._delay, self._dropped, self._size, self._processor = (
+            QLabel(objectName="muted") for _ in range(6)
         )
+        #: As they stand, from left to right.
+        self._figures = (self._device, self._size, self._rates, self._delay, self._dropped, self._processor)
         #: From the least needed to the most needed.
-        self._by_need = (self._size, self._dropped, self._rates, self._device, self._delay)
+        self._by_need = (self._size, self._dropped, self._processor, self._rates, self._device, self._delay)
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 5, 14, 6)
         row.setSpacing(18)
-        for label in (self._device, self._size, self._rates, self._delay, self._dropped):
+        for label in self._figures:
             row.addWidget(label)
         row.addStretch(1)
         row.addWidget(self._recording)
@@ -42,7 +45,7 @@ class StatusLine(QWidget):
 
     def text(self) -> str:
         """All that is said, for screen readers and tests."""
-        labels = (self._device, self._size, self._rates, self._delay, self._dropped, self._recording, self._faces)
+        labels = (*self._figures, self._recording, self._faces)
         return " · ".join(label.text() for label in labels if label.text())
 
     def show_pipeline(self, pipeline: LivePipeline, result: LiveResult | None) -> None:
@@ -59,7 +62,7 @@ class StatusLine(QWidget):
         running = isinstance(state, Running)
         captured, detected = statistics.rates()
         if isinstance(state, Running) and not state.info.stills:
-            what = self.tr("camera") if state.info.live else self.tr("video")
+            what = self.tr("pictures") if state.info.live else self.tr("video")
             speed = pipeline.settings.source.speed
             if speed != 1 and not state.info.live:
                 what += f" ×{speed:g}"
@@ -74,7 +77,7 @@ class StatusLine(QWidget):
         else:
             self._rates.setText("")
         latency = statistics.latency(RECENT_FRAMES)
-        if result is not None and not result.fresh and result.detections is not None and running:
+        if result is not None and result.stale and result.detections is not None and running:
             self._delay.setText(filled(self.tr("boxes {age:.1f} s old"), age=result.age_s))
         elif latency is not None and isinstance(state, Running) and not state.info.stills:
             self._delay.setText(
@@ -86,11 +89,26 @@ class StatusLine(QWidget):
             self._delay.setText("")
         self._dropped.setText(self.tr("{count} dropped").format(count=statistics.dropped) if running else "")
         self._size.setText("" if result is None else f"{result.frame.width}×{result.frame.height}")
+        self._show_use(statistics.processor)
         self._recording.setText(self._recorded(pipeline.recording))
         self._counts_people = pipeline.settings.tracking.on
         self._faces.setText(self._count(result))
         self.setAccessibleDescription(self.text())
         self._fit()
+
+    def _show_use(self, processor: ProcessorUse) -> None:
+        share = processor.share()
+        if share is None:
+            return
+        self._processor.setText(self.tr("CPU {percent:.0f} %").format(percent=100 * share))
+        self._processor.setToolTip(
+            filled(
+                self.tr("rfapp uses {percent:.0f} % of this computer's processor: {cores:.1f} of {count} cores."),
+                percent=100 * share,
+                cores=processor.cores * share,
+                count=processor.cores,
+            )
+        )
 
     def _recorded(self, recording: Recording | None) -> str:
         if recording is None:

@@ -1,7 +1,8 @@
-"""How fast the live pipeline is: rates, delays and counts."""
+"""How fast the live pipeline is: rates, delays and counts; and what it takes of the processor."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -14,6 +15,8 @@ from rfapp.frames import Frame
 
 #: What `rates()` looks back over, in seconds, and the most that a history may hold.
 WINDOW_S, HISTORY = 2.0, 36_000
+#: The use of the processor is that over so many seconds.
+_USE_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,25 @@ class Spread:
         return cls(round(float(np.median(array)) * 1e3, 2), round(float(np.percentile(array, 95)) * 1e3, 2))
 
 
+class ProcessorUse:
+    """How much of the computer's processor this program uses, all its threads together. For one thread to ask."""
+
+    def __init__(self) -> None:
+        #: The processor's threads, as systems count them.
+        self.cores = os.cpu_count() or 1
+        self._share: float | None = None
+        self._since, self._used = time.perf_counter(), time.process_time()
+
+    def share(self) -> float | None:
+        """From 0 to 1, where 1 is all of the processor, over about the last second; None in the first one."""
+        now, used = time.perf_counter(), time.process_time()
+        seconds = now - self._since
+        if seconds >= _USE_EVERY_S:
+            self._share = min(1.0, (used - self._used) / (seconds * self.cores))
+            self._since, self._used = now, used
+        return self._share
+
+
 class Statistics:
     """Counts frames from the first detection on: what passes while a model is still loading says nothing.
 
@@ -39,6 +61,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.processor = ProcessorUse()
         self._since: float | None = None
         self.captured = self.detected = self.shown = self.dropped = 0
         self._captures: deque[float] = deque(maxlen=1_000)

@@ -63,3 +63,35 @@ def test_what_passes_before_the_first_detection_is_not_counted(clock):
 def test_a_spread_of_nothing_is_none():
     assert Spread.of_seconds([]) is None
     assert Spread.of_seconds([0.001, 0.002, 0.003]).median == 2.0
+
+
+def test_the_use_of_the_processor_is_that_of_the_last_second(clock, monkeypatch):
+    used = [50.0]
+    monkeypatch.setattr(statistics_module.time, "process_time", lambda: used[0])
+    monkeypatch.setattr(statistics_module.os, "cpu_count", lambda: 4)
+    processor = Statistics().processor
+    assert processor.share() is None
+    clock[0] += 0.9
+    assert processor.share() is None
+    clock[0] += 0.6
+    used[0] += 3.0  # two of four cores, all the time
+    assert processor.share() == pytest.approx(0.5)
+    clock[0] += 0.5
+    assert processor.share() == pytest.approx(0.5), "half a second is too short to tell"
+    clock[0] += 0.5
+    assert processor.share() == 0
+    clock[0] += 1.0
+    used[0] += 4.01  # clocks are not that exact
+    assert processor.share() == 1
+
+
+def test_work_is_seen_and_rest_is_none():
+    processor = Statistics().processor
+    end = time.perf_counter() + 1.05
+    while time.perf_counter() < end:
+        pass
+    busy = processor.share()
+    assert 0 < busy <= 1
+    assert busy * processor.cores <= 1.1, "one thread takes one core"
+    time.sleep(1.05)
+    assert processor.share() < busy / 2
