@@ -16,7 +16,7 @@ from rfapp.gui.theme import Theme
 
 HEIGHT = 132
 #: In a narrower one fewer minutes are marked.
-NARROW = 640
+NARROW = 1000
 #: The room for two figures beside a heading, in pixels.
 FIGURES = 100
 EM_SPACE = "\u2003"
