@@ -17,6 +17,8 @@ from rfapp.gui.theme import Theme
 HEIGHT = 132
 #: In a narrower one fewer minutes are marked.
 NARROW = 1000
+#: In one narrower than this the last curve is left out.
+ALL_FROM = 560
 #: The room for two figures beside a heading, in pixels.
 FIGURES = 100
 EM_SPACE = "\u2003"
@@ -33,14 +35,14 @@ UNITS = {"delay_ms": " ms", "processor": " %"}
 
 
 class History(QWidget):
-    """Four small plots side by side over the last five minutes, the present at the right."""
+    """Four small plots side by side over the last five minutes, the present at the right; three in a small window."""
 
     def __init__(self, theme: Theme, past: Past, parent: QWidget | None = None) -> None:
         super().__init__(parent, objectName="history")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFixedHeight(HEIGHT)
         self._theme, self._past = theme, past
-        grid = QGridLayout(self)
+        self._grid = grid = QGridLayout(self)
         grid.setContentsMargins(10, 6, 10, 4)
         grid.setVerticalSpacing(0)
         self._heads: list[QLabel] = []
@@ -82,6 +84,10 @@ class History(QWidget):
         for plot in self._plots:
             marked = range(every, int(PAST_S / 60), every)
             plot.getAxis("bottom").setTicks([[(-m, self.tr("{count} min").format(count=-m)) for m in marked]])
+        shown = event.size().width() >= ALL_FROM
+        self._heads[-1].setVisible(shown)
+        self._plots[-1].setVisible(shown)
+        self._grid.setColumnStretch(len(self._plots) - 1, int(shown))
         self.redraw()
         super().resizeEvent(event)
 
@@ -105,7 +111,7 @@ class History(QWidget):
 
     def _heading(self, name: str, keys: tuple[str, ...]) -> str:
         """*name*, or a short one where it would push the figures out."""
-        head = self._heads[-1]
+        head = self._heads[0]
         fits = head.fontMetrics().horizontalAdvance(name) + FIGURES <= head.width()
         return name if fits or len(keys) < 2 else self.tr("Rates")
 

@@ -55,3 +55,17 @@ def test_only_the_last_minutes_are_kept_and_where_nothing_ran_is_a_gap():
 
 def test_the_plotting_library_is_not_loaded_before_it_is_needed(make_window):
     assert make_window().history is None
+
+
+def test_in_a_small_window_the_last_curve_makes_room_for_the_others(theme, qtbot):
+    from rfapp.gui.history import History
+
+    history = History(theme, Past())
+    qtbot.addWidget(history)
+    history.show()
+    for width, shown in ((900, 4), (400, 3), (900, 4)):
+        history.resize(width, history.height())
+        qtbot.wait(1)
+        plots = [plot for plot in history.findChildren(pg.PlotWidget) if plot.isVisible()]
+        assert len(plots) == shown
+        assert {abs(plot.width() - plots[0].width()) <= 2 for plot in plots} == {True}
