@@ -352,6 +352,14 @@ class RecordingSettings:
         choices=("annotated", "clean", "hidden"),
         option="--record-content",
     )
+    virtual_camera: str = _setting(
+        "annotated",
+        mark("Virtual camera"),
+        mark("What is sent to a virtual camera: as for recordings, but without the faces beside it."),
+        choices=("annotated", "clean", "hidden"),
+        option="--virtual-camera-content",
+        advanced=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

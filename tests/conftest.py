@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sinks.fake_virtual_camera import Device
+
 # Before anything imports Qt, hypothesis or an engine.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -116,3 +118,11 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(sys, "meta_path", [Blocker(names), *sys.meta_path])
 
     return block
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Device:
+    """A virtual camera that takes what is sent to it, in place of pyvirtualcam's."""
+    made = Device()
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", made.library())
+    return made

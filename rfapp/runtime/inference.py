@@ -14,8 +14,8 @@ from rfapp.frames import Detections, Frame
 from rfapp.runtime.detectors import Detectors
 from rfapp.runtime.following import Follower, hidden_in
 from rfapp.runtime.mailbox import Mailbox
+from rfapp.runtime.outgoing import hiding_for
 from rfapp.runtime.playing import Playing
-from rfapp.runtime.recorder import hiding_for
 from rfapp.runtime.screen import screen_picture
 from rfapp.runtime.states import Ended, LiveResult, Paused, Running
 from rfapp.runtime.statistics import Statistics
@@ -197,14 +197,14 @@ class Inference:
                 log.exception("detection")
                 raise _EngineBroke(EngineFailed(mark("Detection failed: {error}"), error=error)) from error
 
-        recorder = self._now.recorder
-        wanted = hiding_for(recorder, settings)
-        followed = self._follower.find(find, frame, wanted, still=self._now.stills)
+        takers = self._now.takers
+        followed = self._follower.find(find, frame, hiding_for(takers, settings), still=self._now.stills)
         detections = followed.faces
         seconds = time.perf_counter() - started
         hidden = hidden_in(followed, settings, self._now.shown)
-        if recorder is not None:
-            recorder.detected(frame, detections, settings.drawn, hidden_in(followed, wanted, self._now.shown))
+        for taker in takers:
+            wanted = hiding_for([taker], settings)
+            taker.detected(frame, detections, settings.drawn, hidden_in(followed, wanted, self._now.shown))
         picture = screen_picture(frame.image, hidden)
         with self._now.lock:
             self._detecting_since = None

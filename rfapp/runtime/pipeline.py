@@ -25,6 +25,7 @@ from rfapp.runtime.inference import Inference, InferenceEvents
 from rfapp.runtime.loader import MakeDetector
 from rfapp.runtime.playing import Playing
 from rfapp.runtime.recorder import Recorder, Recording
+from rfapp.runtime.sender import Sender, Sending
 from rfapp.runtime.states import (
     DetectorTitle,
     Ended,
@@ -128,6 +129,12 @@ class LivePipeline:
         return None if recorder is None else recorder.state
 
     @property
+    def sending(self) -> Sending | None:
+        """What is sent to a virtual camera; None while nothing is."""
+        sender = self._now.sender
+        return None if sender is None else sender.state
+
+    @property
     def shown_faces(self) -> frozenset[int]:
         """The numbers of the faces that are not hidden while others are."""
         return self._now.shown
@@ -207,10 +214,15 @@ class LivePipeline:
                 self._detectors.want(settings.detector)
                 if capture.info is not None and capture.info.live and _reopens(before.source, settings.source):
                     self.open(self._source or "")
-            if (before.detector, before.tracking, before.hiding) != (
+            sender = self._now.sender
+            if sender is not None and (before.hiding, before.recording) != (settings.hiding, settings.recording):
+                sender.change(settings.recording.virtual_camera, self._now.generation)
+                self._send_last()
+            if (before.detector, before.tracking, before.hiding, before.recording) != (
                 settings.detector,
                 settings.tracking,
                 settings.hiding,
+                settings.recording,
             ):
                 self._inference.again()
 
@@ -241,6 +253,35 @@ class LivePipeline:
                 self._now.recorder = None
         self._fail(self._subscribers.recorded(recording))
 
+    def send(self) -> None:
+        """Send what is played to a virtual camera from the next frame on, until ``stop_sending``. That it can't be
+        done, or no longer, is told as an error."""
+        with self._lock:
+            if self._now.sender is None:
+                self._now.sender = Sender(self._now.settings.recording.virtual_camera, on_end=self._sent)
+                self._send_last()
+                self._inference.again()
+
+    def stop_sending(self) -> None:
+        """Let go of the virtual camera."""
+        with self._lock:
+            sender, self._now.sender = self._now.sender, None
+            if sender is not None:
+                sender.stop()
+
+    def _send_last(self) -> None:
+        """Send the picture that stands still, if it is sent bare; else it is looked at once more."""
+        if self._now.sender is not None and self._now.last is not None:
+            self._now.sender.captured(self._now.last)
+
+    def _sent(self, sender: Sender, error: RfappError | None) -> None:
+        """On the sender's thread."""
+        with self._lock:
+            if self._now.sender is sender:
+                self._now.sender = None
+        if error is not None:
+            self._tell_error(error)
+
     def _show_nobody(self) -> None:
         self._now.shown = frozenset()
 
@@ -262,12 +303,13 @@ class LivePipeline:
         """End all threads, waiting up to *timeout* seconds. False when one hangs in a driver and is left behind."""
         deadline = time.monotonic() + timeout
         with self._lock:
-            capture, recorder = self._now.capture, self._now.recorder
+            capture, recorder, sender = self._now.capture, self._now.recorder, self._now.sender
             self._leave()
+            self.stop_sending()
             self._subscribers.clear()
         for part in (self._watch_dog, self._inference, self._detectors):
             part.close()
-        threads = [*self._threads, *(part.thread for part in (capture, recorder) if part is not None)]
+        threads = [*self._threads, *(part.thread for part in (capture, recorder, sender) if part is not None)]
         for thread in threads:
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -286,6 +328,8 @@ class LivePipeline:
         if self._now.capture is not None:
             self._now.capture.close()
             self._now.capture = None
+        if self._now.sender is not None:
+            self._now.sender.blank(self._now.generation)
         self._inference.forget()
         self._now.last = self._stalled = None
         self._times.clear()
@@ -320,12 +364,12 @@ class LivePipeline:
             if self._stalled is not None and capture.info is not None:
                 self._stalled = None
                 self._tell_state(Running(capture.info))
-            recorder = self._now.recorder
-            asleep = self._asleep and recorder is None
+            takers = self._now.takers
+            asleep = self._asleep and not takers
         if asleep:
             return
-        if recorder is not None:
-            recorder.captured(frame)
+        for taker in takers:
+            taker.captured(frame)
         self._inference.captured(frame)
 
     def _capture_state(self, capture: Capture, state: State) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from rfapp.frames import Frame
 from rfapp.runtime.capture import Capture
+from rfapp.runtime.outgoing import Taker
 from rfapp.runtime.recorder import Recorder
+from rfapp.runtime.sender import Sender
 from rfapp.runtime.states import Idle, State
 from rfapp.settings import Settings
 from rfapp.sources import SourceInfo
@@ -26,6 +28,7 @@ class Playing:
     generation: int = 0
     capture: Capture | None = None
     recorder: Recorder | None = None
+    sender: Sender | None = None
     last: Frame | None = None
     shown: frozenset[int] = frozenset()
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -34,6 +37,11 @@ class Playing:
     def info(self) -> SourceInfo | None:
         """What the source says of itself; None while it is not open."""
         return None if self.capture is None else self.capture.info
+
+    @property
+    def takers(self) -> list[Taker]:
+        """Whom frames go to besides the window."""
+        return [taker for taker in (self.recorder, self.sender) if taker is not None]
 
     @property
     def stills(self) -> bool:

@@ -19,9 +19,9 @@ import av.error
 
 from rfapp.errors import OutputError, RfappError
 from rfapp.frames import ByteImage, Detections, Frame
+from rfapp.runtime.outgoing import Outgoing
 from rfapp.runtime.priority import give_way
-from rfapp.settings import Settings, ViewSettings
-from rfapp.sinks.drawing import draw_view
+from rfapp.settings import ViewSettings
 from rfapp.sinks.encoding import Encoder
 from rfapp.sinks.hiding import Hidden
 from rfapp.sinks.lines import JsonLines
@@ -57,14 +57,6 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Picture:
-    frame: Frame
-    faces: Detections | None  # None: they come later
-    view: ViewSettings | None = None  # None: nothing is drawn
-    hidden: Hidden | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Faces:
     frame: Frame
     faces: Detections
@@ -93,7 +85,7 @@ class Recorder:
         self._rate = rate
         self._on_end = on_end
         self._open_file = open_file
-        self._waiting: queue.Queue[_Picture | _Faces | None] = queue.Queue(WAITING)
+        self._waiting: queue.Queue[Outgoing | _Faces | None] = queue.Queue(WAITING)
         self._enough = threading.Event()
         self._stopped = threading.Event()
         self._state = Recording(path)
@@ -114,27 +106,27 @@ class Recorder:
     def captured(self, frame: Frame) -> None:
         """A frame as the source delivers it."""
         if self.content == "clean":
-            self._leave(_Picture(frame, None))
+            self._leave(Outgoing(frame, None))
 
     def detected(self, frame: Frame, faces: Detections, view: ViewSettings, hidden: Hidden | None) -> None:
         """A frame with its *faces*, and how it is shown."""
         if self.content == "clean":
             self._leave(_Faces(frame, faces))
         else:
-            self._leave(_Picture(frame, faces, view if self.content == "annotated" else None, hidden))
+            self._leave(Outgoing(frame, faces, view if self.content == "annotated" else None, hidden))
 
     def stop(self) -> None:
         """Complete the file; returns at once."""
         self._stopped.set()
         self._enough.set()
 
-    def _leave(self, item: _Picture | _Faces) -> None:
+    def _leave(self, item: Outgoing | _Faces) -> None:
         if self._stopped.is_set():
             return
         try:
             self._waiting.put_nowait(item)
         except queue.Full:
-            self._dropped += isinstance(item, _Picture)
+            self._dropped += isinstance(item, Outgoing)
         if self._waiting.qsize() >= _AT_ONCE:
             self._enough.set()
 
@@ -169,7 +161,7 @@ class Recorder:
             if self._encoder is not None:
                 self._encoder.finish()
 
-    def _next(self) -> _Picture | _Faces | None:
+    def _next(self) -> Outgoing | _Faces | None:
         """What is to be written; None after ``stop`` when there is nothing left."""
         while True:
             with contextlib.suppress(queue.Empty):
@@ -197,14 +189,12 @@ class Recorder:
         )
         self._start_s = frame.captured_at
 
-    def _write(self, item: _Picture) -> None:
+    def _write(self, item: Outgoing) -> None:
         assert self._encoder is not None
         frame, faces = item.frame, item.faces
-        image = frame.image
-        if item.view is not None and faces is not None:
-            image = self._memory = draw_view(image, faces, item.view, item.hidden, self._memory)
-        elif item.hidden is not None:
-            image = self._memory = item.hidden.applied(image, self._memory)
+        image = item.image(self._memory)
+        if image is not frame.image:
+            self._memory = image
         seconds = max(frame.captured_at - self._start_s, 0.0)
         self._encoder.append(image, seconds)
         recorded = replace(frame, index=self._state.frames, time_s=seconds)
@@ -221,13 +211,6 @@ class Recorder:
         recorded = self._written.pop((frame.generation, frame.index), None)
         if recorded is not None and self._lines is not None:
             self._lines.append(self.path.name, recorded, faces)
-
-
-def hiding_for(recorder: Recorder | None, settings: Settings) -> Settings:
-    """*settings* with hidden faces where *recorder* wants them hidden, also while the window shows them."""
-    if recorder is None or recorder.content != "hidden" or settings.hiding.how != "off":
-        return settings
-    return settings.changed(hiding_how="blur")
 
 
 class _VideoFile(io.RawIOBase):
