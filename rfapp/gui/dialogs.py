@@ -44,6 +44,31 @@ def ask_report_file(parent: QWidget) -> str:
     return QFileDialog.getSaveFileName(parent, _tr("Report a problem"), proposed, "Zip (*.zip)")[0]
 
 
+def ask_results_file(parent: QWidget, video: Path) -> Path | None:
+    """Where the faces of *video* are to go: JSON lines, or a table if it ends in .csv."""
+    proposed = str(video.with_name(f"{video.stem}-faces.jsonl"))
+    kinds = {".jsonl": _tr("JSON lines (*.jsonl)"), ".csv": _tr("Table (*.csv)")}
+    name, kind = QFileDialog.getSaveFileName(parent, _tr("Save results"), proposed, ";;".join(kinds.values()))
+    if not name:
+        return None
+    path = Path(name)
+    wanted = next((suffix for suffix, shown in kinds.items() if shown == kind), ".jsonl")
+    if path.suffix.lower() in kinds and path.suffix.lower() != wanted and path == Path(proposed):
+        return path.with_suffix(wanted)  # only the kind was chosen
+    return path if path.suffix else path.with_suffix(wanted)
+
+
+def ask_about_scan(parent: QWidget, name: str) -> bool:
+    """Whether to close the window while all faces of the video *name* are being found."""
+    question = QMessageBox(parent)
+    question.setWindowTitle(_tr("Faces are being found"))
+    question.setText(_tr("All faces of “{name}” are being found. What was found until now is kept.").format(name=name))
+    close = question.addButton(_tr("Stop and close"), QMessageBox.ButtonRole.AcceptRole)
+    question.addButton(QMessageBox.StandardButton.Cancel)
+    question.exec()
+    return question.clickedButton() is close
+
+
 def ask_about_training(parent: QWidget, name: str) -> str | None:
     """What becomes of a training when the window is closed: "go on", "stop", or None for staying."""
     question = QMessageBox(parent)

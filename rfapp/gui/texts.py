@@ -31,6 +31,22 @@ def filled(template: str, /, **values: object) -> str:
     return _FILLER.vformat(template, (), values)
 
 
+def clock(seconds: float, *, hours: bool = False) -> str:
+    """A time in a video: minutes and seconds, and hours where there are any, or in any case."""
+    minutes, rest = divmod(int(seconds), 60)
+    whole, minutes = divmod(minutes, 60)
+    return f"{whole}:{minutes:02}:{rest:02}" if whole or hours else f"{minutes:02}:{rest:02}"
+
+
+def number_of_faces(count: int) -> str:
+    """So many faces."""
+    if count == 0:
+        return QCoreApplication.translate("texts", "no face")
+    if count == 1:
+        return QCoreApplication.translate("texts", "1 face")
+    return QCoreApplication.translate("texts", "{count} faces").format(count=count)
+
+
 def translated(text: str) -> str:
     """A text that was marked with ``rfapp.text.mark``, in the user's language."""
     template, values = (text.template, text.values) if isinstance(text, Text) else (text, {})

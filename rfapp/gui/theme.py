@@ -172,6 +172,8 @@ QWidget#pane, QWidget#pane QScrollArea, QWidget#paneContent {{ background: {c.pa
 QWidget#pane {{ border-left: 1px solid {c.border}; }}
 QWidget#statusLine {{ background: {c.panel}; border-top: 1px solid {c.border}; }}
 QWidget#timeline {{ background: {c.panel}; border-top: 1px solid {c.border}; }}
+QWidget#scanBar {{ background: {c.panel}; }}
+QPushButton#small {{ padding: 3px 10px; }}
 QListView#strip {{ background: {c.panel}; border: none; border-top: 1px solid {c.border}; outline: none; }}
 QLabel#muted, QLabel#unit {{ color: {c.muted}; }}
 QLabel#heading {{ color: {c.muted}; font-weight: 600; }}

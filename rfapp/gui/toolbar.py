@@ -32,6 +32,7 @@ class Toolbar(QWidget):
     log_wanted = Signal()
     report_wanted = Signal()
     crops_wanted = Signal()
+    find_wanted = Signal()
     history_wanted = Signal()
     quit_wanted = Signal()
 
@@ -104,6 +105,7 @@ class Toolbar(QWidget):
             menu.addAction(text, partial(self.page_chosen.emit, number))
         menu.addSeparator()
         self._crops = menu.addAction(self.tr("Cut out the faces (C)"), self.crops_wanted.emit)
+        self._find = menu.addAction(self.tr("Find all faces of the video (A)"), self.find_wanted.emit)
         menu.addAction(self.tr("Curves of the last minutes (G)"), self.history_wanted.emit)
         menu.addSeparator()
         menu.addAction(self.tr("About rfapp"), self.about_wanted.emit)
@@ -122,6 +124,10 @@ class Toolbar(QWidget):
         self._crops.setEnabled(isinstance(state, Running | Paused | Ended))
         self.record.setEnabled(isinstance(state, Running | Paused))
         self._recolour()
+
+    def offer_finding(self, offered: bool) -> None:
+        """Whether all faces of what is open can be found."""
+        self._find.setEnabled(offered)
 
     def show_recording(self, running: bool) -> None:
         """Say whether something is being recorded."""

@@ -34,6 +34,7 @@ from rfapp.gui.models_page import ModelsPage, model_choices
 from rfapp.gui.past import Past
 from rfapp.gui.play_list import PlayList
 from rfapp.gui.saving import Saver, new_recording, told_of_recording
+from rfapp.gui.scan import ScanControl
 from rfapp.gui.settings_pane import SettingsPane
 from rfapp.gui.source_picker import CameraFinder, icon_for, short_name
 from rfapp.gui.stage import Stage
@@ -116,7 +117,8 @@ class Window(QWidget):
         self.stage = Stage(self._theme)
         self.view = self.stage.view
         self.strip = Strip(self._theme, self.play_list)
-        self.timeline = Timeline()
+        self.timeline = Timeline(self._theme)
+        self.scans = ScanControl(self._theme, self.timeline, remember=self._remember, parent=self)
         self.pane = SettingsPane(self._theme, {"models": models})
         self.models_page = ModelsPage(self._theme)
         self.status = StatusLine()
@@ -128,6 +130,7 @@ class Window(QWidget):
         column.addWidget(self.stage, 1)
         column.addWidget(self.strip)
         column.addWidget(self.timeline)
+        column.addWidget(self.scans.bar)
         self._past = Past()
         self.history: History | None = None
         self.pane.setParent(self._body)
@@ -173,6 +176,7 @@ class Window(QWidget):
             (toolbar.report_wanted, self._report),
             (toolbar.crops_wanted, self.save_crops),
             (toolbar.history_wanted, self.toggle_history),
+            (toolbar.find_wanted, self.find_all),
             (toolbar.quit_wanted, self.close),
             (stage.open_wanted, self._open_or_retry),
             (stage.file_wanted, self._choose_files),
@@ -182,6 +186,8 @@ class Window(QWidget):
             (self.view.double_clicked, self.toggle_full_screen),
             (self.view.face_clicked, self.show_or_hide_face),
             (self.timeline.sought, self._pipeline.seek),
+            (self.timeline.find_wanted, self.find_all),
+            (self.scans.said, self.tell),
             (self.strip.sought, self._pipeline.seek),
             (self.pane.changed, self._settings_changed),
             (self.models_page.chosen, self._use_model),
@@ -202,6 +208,9 @@ class Window(QWidget):
             ("C", self.save_crops),
             ("G", self.toggle_history),
             ("L", self.toggle_thumbnails),
+            ("A", self.find_all),
+            ("Ctrl+Right", self.timeline.go_on),
+            ("Ctrl+Left", self.timeline.go_back),
             ("N", self.play_list.next),
             ("P", self.play_list.previous),
             (".", partial(self._pipeline.step, 1)),
@@ -250,15 +259,19 @@ class Window(QWidget):
 
     def save_snapshot(self) -> None:
         """Save the shown picture at its own size, with what is painted over it, to the user's folder of pictures."""
-        result = self.view.result
+        result = self.view.looked_at
         if result is not None:
             self._saver.snapshot(result, self._settings.drawn)
 
     def save_crops(self) -> None:
         """Save each face of the shown picture, cut out upright, to the user's folder of pictures."""
-        result = self.view.result
+        result = self.view.looked_at
         if result is not None:
             self._saver.crops(result)
+
+    def find_all(self) -> None:
+        """Find the faces of every frame of the video that is open, in the background."""
+        self.scans.start(self._settings)
 
     def toggle_recording(self) -> None:
         """Record what is shown to the user's folder of videos, or complete the recording."""
@@ -491,6 +504,8 @@ class Window(QWidget):
     def _show_timeline(self) -> None:
         self._show_strip()
         self.timeline.show_source(None if self.isFullScreen() else self._info)
+        self.scans.show_source(self._address, self._info, full_screen=self.isFullScreen())
+        self.toolbar.offer_finding(self.scans.possible)
         if self.view.result is not None:
             self.timeline.show_time(self.view.result.frame.time_s)
 
@@ -588,7 +603,7 @@ class Window(QWidget):
         self.toolbar.pane.setChecked(shown)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if not self._may_close():
+        if not (self._may_close() and self.scans.may_close()):
             event.ignore()
             return
         if self._save_later.isActive():
@@ -601,6 +616,7 @@ class Window(QWidget):
                 memory_store.save(memory, memory_store.memory_file())
             except OSError as error:
                 log.warning("%s", error)
+        self.scans.close()
         self._saver.close()
         self._status_timer.stop()
         self.bridge.disconnect_from_pipeline()
