@@ -6,76 +6,39 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from math import ceil
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
 
-import cv2
 import numpy as np
 
 from rfapp import engines, weights
 from rfapp.engines import Candidates, Engine, machine
 from rfapp.errors import EngineFailed, UsageError
 from rfapp.frames import ByteImage, Detections
-from rfapp.models.config import ModelConfig
-from rfapp.places import resources
-from rfapp.postprocess import decode_boxes, decode_landmarks, nms, priors_for
+from rfapp.looking import Prepared, built_in_picture, decode, joined, prepare, second_size, valid
 from rfapp.settings import DetectorSettings, Size, check
 from rfapp.text import mark
 from rfapp.weights import Answer, Model
 
+__all__ = [
+    "FaceDetector",
+    "Prepared",
+    "built_in_picture",
+    "decode",
+    "joined",
+    "prepare",
+    "second_size",
+    "try_out",
+]
+
 log = logging.getLogger(__name__)
 
-#: Pictures are padded to multiples of this: the stride of the network's coarsest level.
-STRIDE = 32
 #: How far a precision may be off on the built-in picture: pixels of box and landmarks, and score.
 _TOLERANCE = 1.0, 0.02
 #: int8 is rougher by nature; its face there is a hundred pixels wide.
 _TOLERANCE_INT8 = 5.0, 0.05
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A picture as the network takes it.
-
-    ``image``: uint8, height and width multiples of 32. ``scale_x`` and ``scale_y``: pixels of the given picture per
-    pixel of this one.
-    """
-
-    image: ByteImage
-    scale_x: float
-    scale_y: float
-
-
-def prepare(image: ByteImage, size: Size, config: ModelConfig) -> Prepared:
-    """Scale the long side of *image* to *size*, and fill up right and bottom with the network's mean colour."""
-    height, width = image.shape[:2]
-    scaled: ByteImage = image
-    if size != "original" and max(height, width) != size:
-        factor = size / max(height, width)
-        # A strip of one pixel keeps one pixel.
-        wanted = max(1, round(width * factor)), max(1, round(height * factor))
-        scaled = cv2.resize(image, wanted, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
-    rows, columns = scaled.shape[:2]
-    padded = ceil(rows / STRIDE) * STRIDE, ceil(columns / STRIDE) * STRIDE
-    if padded != (rows, columns):
-        means = config.means[::-1] if config.channel_order == "RGB" else config.means
-        filled = np.empty((*padded, 3), np.uint8)
-        filled[:rows, :columns] = scaled
-        filled[rows:] = filled[:rows, columns:] = np.round(means).astype(np.uint8)
-        scaled = filled
-    return Prepared(np.ascontiguousarray(scaled), width / columns, height / rows)
-
-
-def built_in_picture() -> ByteImage:
-    """The picture on which every model and precision is tried: uint8 BGR 512×512, one frontal face."""
-    content = np.fromfile(resources() / "astronaut.png", np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    if image is None:
-        raise EngineFailed(mark("The built-in picture is damaged."), mark("Install rfapp again."))
-    return image.astype(np.uint8, copy=False)
 
 
 class _Shared:
@@ -221,8 +184,8 @@ class FaceDetector:
         if changes:
             settings = _checked(settings, **changes)
         if isinstance(image, list | tuple):
-            return self._detect([_valid(item) for item in image], settings)
-        picture = _valid(image)
+            return self._detect([valid(item) for item in image], settings)
+        picture = valid(image)
         faces = self._look(picture, settings.size, settings)
         again = second_size(picture, settings)
         if again is None:
@@ -270,7 +233,7 @@ class FaceDetector:
 
     def timed(self, image: ByteImage) -> tuple[Detections, dict[str, float]]:
         """The faces of one picture, and the seconds that each stage took: prepare, network, decode, whole. One look."""
-        shared, picture = self._running(), _valid(image)
+        shared, picture = self._running(), valid(image)
         began = time.perf_counter()
         item = prepare(picture, self.settings.size, self.weights.config)
         prepared = time.perf_counter()
@@ -288,7 +251,7 @@ class FaceDetector:
     def network_alone(self, image: ByteImage) -> Callable[[], None]:
         """For measurements: each call runs the network over *image*, prepared before, and nothing else."""
         return self._running().engine.network_alone(
-            prepare(_valid(image), self.settings.size, self.weights.config).image
+            prepare(valid(image), self.settings.size, self.weights.config).image
         )
 
     def warm_up(self, width: int, height: int) -> None:
@@ -317,68 +280,6 @@ class FaceDetector:
         self.close()
 
 
-def decode(rows: Candidates, picture: Prepared, config: ModelConfig, settings: DetectorSettings) -> Detections:
-    """Faces in pixels of the given picture, out of the rows that the network left above the threshold."""
-    height, width = picture.image.shape[:2]
-    anchors = priors_for(height, width, config)[rows.priors] if rows.anchors is None else rows.anchors
-    scale = np.array([width * picture.scale_x, height * picture.scale_y] * 2, np.float32)
-    boxes = decode_boxes(rows.boxes, anchors, config.variance)
-    if config.inclusive:
-        # The width counts the last pixel: from the first to the last it is half a pixel less to each side.
-        half = np.array([0.5 / width, 0.5 / height], np.float32)
-        boxes += np.concatenate([half, -half])
-    boxes *= scale
-    with np.errstate(invalid="ignore", over="ignore"):
-        sizes = boxes[:, 2:] - boxes[:, :2]
-    if sizes.min(initial=1) > 0 and sizes.max(initial=1) < np.inf:
-        kept = nms(boxes, rows.scores, settings.nms)
-    else:  # Broken numbers in a network must not become boxes.
-        sound = np.flatnonzero(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-        kept = sound[nms(boxes[sound], rows.scores[sound], settings.nms)]
-    if settings.min_face:
-        kept = kept[(boxes[kept, 2:] - boxes[kept, :2]).max(axis=1, initial=0) >= settings.min_face]
-    landmarks = None
-    if rows.landmarks is not None:
-        landmarks = decode_landmarks(rows.landmarks[kept], anchors[kept], config.variance) * scale[:2]
-    return Detections(boxes[kept], rows.scores[kept], landmarks)
-
-
-#: What a second look is for, in pixels of the picture that the network gets: at half size the larger faces, at the
-#: picture's own size the smaller ones. The others were seen better the first time.
-_LEAST_AT_HALF = 32.0
-_MOST_AT_ORIGINAL = 256.0
-
-
-def second_size(image: ByteImage, settings: DetectorSettings) -> Size | None:
-    """The size of the second look at *image*; None when there is none, or when it would be the first one again."""
-    longest = max(image.shape[:2])
-    first = longest if settings.size == "original" else settings.size
-    if settings.second_pass == "half":
-        half = max(STRIDE, first // 2)
-        return half if half != first else None
-    if settings.second_pass == "original" and first != longest:
-        return "original"
-    return None
-
-
-def joined(
-    first: Detections, second: Detections, image: ByteImage, size: Size, settings: DetectorSettings
-) -> Detections:
-    """The faces of both looks, each once; *size* is that of the second one."""
-    sides = (second.boxes[:, 2:] - second.boxes[:, :2]).max(axis=1, initial=0)
-    low, high = (
-        (0.0, _MOST_AT_ORIGINAL) if size == "original" else (_LEAST_AT_HALF * max(image.shape[:2]) / size, np.inf)
-    )
-    fits = (sides >= low) & (sides <= high)
-    boxes = np.concatenate([first.boxes, second.boxes[fits]])
-    scores = np.concatenate([first.scores, second.scores[fits]])
-    kept = nms(boxes, scores, settings.nms)
-    landmarks = None
-    if first.landmarks is not None and second.landmarks is not None:
-        landmarks = np.concatenate([first.landmarks, second.landmarks[fits]])[kept]
-    return Detections(boxes[kept], scores[kept], landmarks)
-
-
 def try_out(model: Model, size: int = weights.TRIAL_SIZE) -> Detections:
     """What *model* finds in the built-in picture in float32 on the CPU at score 0.5: the yardstick of all else."""
     with FaceDetector(model, device="cpu", precision="float32", size=size, score=0.5) as detector:
@@ -394,27 +295,6 @@ def _checked(settings: DetectorSettings, **changes: Any) -> DetectorSettings:
 
 def _engine_key(settings: DetectorSettings) -> tuple[Any, ...]:
     return settings.model, settings.engine, settings.device, settings.precision, settings.threads
-
-
-def _valid(image: Any) -> ByteImage:
-    if not isinstance(image, np.ndarray):
-        raise UsageError(
-            mark("A picture is a numpy array, not {kind}."),
-            mark("Read files with rfapp.read_picture."),
-            kind=type(image).__name__,
-        )
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise UsageError(
-            mark(
-                "A picture is uint8, height × width × 3 in the order blue, green, red; this array is {dtype} {shape}."
-            ),
-            mark("Read files with rfapp.read_picture, or convert grey pictures with cv2.cvtColor."),
-            dtype=image.dtype,
-            shape="×".join(map(str, image.shape)),
-        )
-    if 0 in image.shape:
-        raise UsageError(mark("The picture has no pixels."))
-    return image
 
 
 # -------------------------------------------------------------------------------------------- proof of a precision
