@@ -54,10 +54,14 @@ PACKAGES = {
     "cv2-enumerate-cameras": ("cv2-enumerate-cameras",),
     "platformdirs": ("platformdirs",),
     "rich": ("rich",),
+    "pyvirtualcam": ("pyvirtualcam",),
 }
 
 #: What not everyone needs, and who does.
-OPTIONAL = {"torch": "Training and graphics cards need it."}
+OPTIONAL = {
+    "torch": "Training and graphics cards need it.",
+    "pyvirtualcam": "Sending to a virtual camera needs it.",
+}
 
 #: What makes networks fast, as the kernel calls it.
 CPU_FEATURES = (

@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="record SOURCE from the start to the video FILE (MP4), and its faces beside it as .jsonl",
     )
+    parser.add_argument(
+        "--virtual-camera",
+        action="store_true",
+        help="send what is played to a virtual camera from the start, for other programs to take as their camera",
+    )
     add_settings_arguments(parser, ("detector", "tracking", "hiding", "view", "source", "live", "recording"))
 
 
@@ -53,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             screenshot=arguments.screenshot,
             after_s=arguments.after,
             record=arguments.record,
+            virtual_camera=arguments.virtual_camera,
         )
     )
 

@@ -72,6 +72,8 @@ def how_to_install(library: str) -> str:
         return mark("Install it with “pip install {engine}”.")
     if library == "torch":
         return mark("Install the full edition, “rfapp”, in place of “rfapp-live”.")
+    if library == "pyvirtualcam":  # under the GPL 2 alone, which does not go with all else that is installed
+        return mark("The installers may not carry it: run rfapp with Python, and install it there.")
     return mark("Install rfapp again.")
 
 

@@ -32,14 +32,15 @@ XCB_LIBRARIES = {
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How to start: what to open, what to record it to, and whether to end with a screenshot. ``change`` puts the
-    command line's options over the saved settings."""
+    """How to start: what to open, what to record it to, whether to send it to a virtual camera, and whether to end
+    with a screenshot. ``change`` puts the command line's options over the saved settings."""
 
     sources: tuple[str, ...]
     change: Callable[[Settings], Settings]
     screenshot: Path | None = None
     after_s: float = 5.0
     record: Path | None = None
+    virtual_camera: bool = False
 
 
 def run(start: Start) -> int:
@@ -83,6 +84,8 @@ def run(start: Start) -> int:
                 window.record(start.record)
         else:
             window.look_for_cameras()
+        if start.virtual_camera:
+            window.toggle_sending()
 
     window.first_painted.connect(begin)
     window.show()

@@ -195,9 +195,7 @@ class AreaDialog(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
-        told = self.tr(
-            "In pixels of the whole desktop: from {left}, {top} on, {width}×{height} large."
-        )
+        told = self.tr("In pixels of the whole desktop: from {left}, {top} on, {width}×{height} large.")
         column = QVBoxLayout(self)
         column.setSpacing(12)
         column.addWidget(

@@ -7,7 +7,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from rfapp.gui.texts import filled
-from rfapp.runtime import LivePipeline, LiveResult, Recording, Running
+from rfapp.runtime import LivePipeline, LiveResult, Recording, Running, Sending
 from rfapp.runtime.statistics import ProcessorUse
 
 #: The figures of delay are those of so many last frames.
@@ -90,7 +90,8 @@ class StatusLine(QWidget):
         self._dropped.setText(self.tr("{count} dropped").format(count=statistics.dropped) if running else "")
         self._size.setText("" if result is None else f"{result.frame.width}×{result.frame.height}")
         self._show_use(statistics.processor)
-        self._recording.setText(self._recorded(pipeline.recording))
+        outgoing = self._recorded(pipeline.recording), self._sent(pipeline.sending)
+        self._recording.setText(" · ".join(text for text in outgoing if text))
         self._counts_people = pipeline.settings.tracking.on
         self._faces.setText(self._count(result))
         self.setAccessibleDescription(self.text())
@@ -118,6 +119,12 @@ class StatusLine(QWidget):
         if recording.dropped:
             text += " · " + self.tr("{count} not recorded").format(count=recording.dropped)
         return text
+
+    def _sent(self, sending: Sending | None) -> str:
+        if sending is None:
+            return ""
+        # Without a name nothing was sent so far.
+        return self.tr("sent to {device}").format(device=sending.device) if sending.device else self.tr("to be sent")
 
     def _count(self, result: LiveResult | None) -> str:
         if result is None or result.detections is None:

@@ -34,6 +34,7 @@ class Toolbar(QWidget):
     crops_wanted = Signal()
     find_wanted = Signal()
     history_wanted = Signal()
+    send_wanted = Signal()
     quit_wanted = Signal()
 
     def __init__(self, theme: Theme, finder: CameraFinder, parent: QWidget | None = None) -> None:
@@ -106,6 +107,8 @@ class Toolbar(QWidget):
         menu.addSeparator()
         self._crops = menu.addAction(self.tr("Cut out the faces (C)"), self.crops_wanted.emit)
         self._find = menu.addAction(self.tr("Find all faces of the video (A)"), self.find_wanted.emit)
+        self._send = menu.addAction(self.tr("Send to a virtual camera (V)"), self.send_wanted.emit)
+        self._send.setCheckable(True)
         menu.addAction(self.tr("Curves of the last minutes (G)"), self.history_wanted.emit)
         menu.addSeparator()
         menu.addAction(self.tr("About rfapp"), self.about_wanted.emit)
@@ -135,6 +138,10 @@ class Toolbar(QWidget):
         tip = self.tr("Stop recording (R)") if running else self.tr("Record what is shown (R)")
         self.record.setToolTip(tip)
         self.record.setAccessibleName(tip.partition(" (")[0])
+
+    def show_sending(self, sending: bool) -> None:
+        """Say whether something is sent to a virtual camera."""
+        self._send.setChecked(sending)
 
     def show_page(self, number: int) -> None:
         """Mark the page that is shown; what belongs to the picture rests while another one is."""

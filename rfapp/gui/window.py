@@ -176,6 +176,7 @@ class Window(QWidget):
             (toolbar.report_wanted, self._report),
             (toolbar.crops_wanted, self.save_crops),
             (toolbar.history_wanted, self.toggle_history),
+            (toolbar.send_wanted, self.toggle_sending),
             (toolbar.find_wanted, self.find_all),
             (toolbar.quit_wanted, self.close),
             (stage.open_wanted, self._open_or_retry),
@@ -208,6 +209,7 @@ class Window(QWidget):
             ("C", self.save_crops),
             ("G", self.toggle_history),
             ("L", self.toggle_thumbnails),
+            ("V", self.toggle_sending),
             ("A", self.find_all),
             ("Ctrl+Right", self.timeline.go_on),
             ("Ctrl+Left", self.timeline.go_back),
@@ -285,6 +287,14 @@ class Window(QWidget):
         """Record what is shown to the video *path* from the next frame on."""
         self._pipeline.record(path)
         self.toolbar.show_recording(True)
+        self._refresh_status()
+
+    def toggle_sending(self) -> None:
+        """Send what is played to a virtual camera, or stop it."""
+        if self._pipeline.sending is None:
+            self._pipeline.send()
+        else:
+            self._pipeline.stop_sending()
         self._refresh_status()
 
     @Slot(object)
@@ -511,6 +521,7 @@ class Window(QWidget):
 
     def _refresh_status(self) -> None:
         self.status.show_pipeline(self._pipeline, self.view.result)
+        self.toolbar.show_sending(self._pipeline.sending is not None)
         self._past.note(self._pipeline, self.view.result, time.monotonic())
         if self.history is not None and self.history.isVisible():
             self.history.redraw()

@@ -5,6 +5,7 @@ from rfapp.runtime.mailbox import Mailbox
 from rfapp.runtime.pipeline import LivePipeline
 from rfapp.runtime.recorder import Recording
 from rfapp.runtime.scan import ScanProgress, VideoScan
+from rfapp.runtime.sender import Sending
 from rfapp.runtime.states import DetectorTitle, Ended, Failed, Idle, LiveResult, Opening, Paused, Running, State
 from rfapp.runtime.statistics import Spread, Statistics
 
@@ -22,6 +23,7 @@ __all__ = [
     "Recording",
     "Running",
     "ScanProgress",
+    "Sending",
     "Spread",
     "State",
     "Statistics",

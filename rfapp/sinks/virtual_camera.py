@@ -12,6 +12,7 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
+from rfapp.engines import how_to_install
 from rfapp.errors import OutputError
 from rfapp.frames import ByteImage
 from rfapp.text import mark
@@ -102,7 +103,8 @@ class VirtualCamera:
         except ImportError:
             raise OutputError(
                 mark("Sending to a virtual camera needs pyvirtualcam, which is not installed."),
-                mark("Install it: pip install pyvirtualcam"),
+                how_to_install("pyvirtualcam"),
+                engine="pyvirtualcam",
             ) from None
         return self
 
