@@ -23,9 +23,10 @@ from rfapp.runtime.capture import Capture, CaptureEvents
 from rfapp.runtime.detectors import DetectorEvents, Detectors
 from rfapp.runtime.inference import Inference, InferenceEvents
 from rfapp.runtime.loader import MakeDetector
+from rfapp.runtime.outputs import OutputEvents, Outputs
 from rfapp.runtime.playing import Playing
-from rfapp.runtime.recorder import Recorder, Recording
-from rfapp.runtime.sender import Sender, Sending
+from rfapp.runtime.recorder import Recording
+from rfapp.runtime.sender import Sending
 from rfapp.runtime.states import (
     DetectorTitle,
     Ended,
@@ -83,6 +84,7 @@ class LivePipeline:
             self.statistics,
             InferenceEvents(result=self._tell_result, failed=self._detection_failed, film=self._show_nobody),
         )
+        self._outputs = Outputs(self._now, OutputEvents(recorded=self._recorded, problem=self._tell_error))
         self._watch_dog = WatchDog(lambda: self._now.capture, self._capture_stalls, self._capture_hangs)
         self._threads = [self._inference.thread, self._watch_dog.thread, self._detectors.thread]
 
@@ -125,14 +127,12 @@ class LivePipeline:
     @property
     def recording(self) -> Recording | None:
         """How far the recording that is under way is; None while nothing is recorded."""
-        recorder = self._now.recorder
-        return None if recorder is None else recorder.state
+        return self._outputs.recording
 
     @property
     def sending(self) -> Sending | None:
         """What is sent to a virtual camera; None while nothing is."""
-        sender = self._now.sender
-        return None if sender is None else sender.state
+        return self._outputs.sending
 
     @property
     def shown_faces(self) -> frozenset[int]:
@@ -214,10 +214,7 @@ class LivePipeline:
                 self._detectors.want(settings.detector)
                 if capture.info is not None and capture.info.live and _reopens(before.source, settings.source):
                     self.open(self._source or "")
-            sender = self._now.sender
-            if sender is not None and (before.hiding, before.recording) != (settings.hiding, settings.recording):
-                sender.change(settings.recording.virtual_camera, self._now.generation)
-                self._send_last()
+            self._outputs.change(before, settings)
             if (before.detector, before.tracking, before.hiding, before.recording) != (
                 settings.detector,
                 settings.tracking,
@@ -235,52 +232,21 @@ class LivePipeline:
     def record(self, path: Path) -> None:
         """Record from the next frame on what is played, as the settings want it, to the video *path*, and the faces to
         a .jsonl file beside it. It ends with the source, with ``stop_recording``, or when it can't be gone on with."""
-        with self._lock:
-            self.stop_recording()
-            rate = None if self._now.info is None else self._now.info.rate
-            self._now.recorder = Recorder(path, self._now.settings.recording.content, rate=rate, on_end=self._recorded)
+        self._outputs.record(path)
 
     def stop_recording(self) -> None:
         """Complete the recording; that it is complete is told to who subscribed."""
-        recorder = self._now.recorder
-        if recorder is not None:
-            recorder.stop()
-
-    def _recorded(self, recording: Recording) -> None:
-        """On the recorder's thread."""
-        with self._lock:
-            if self._now.recorder is not None and self._now.recorder.path == recording.path:
-                self._now.recorder = None
-        self._fail(self._subscribers.recorded(recording))
+        self._outputs.stop_recording()
 
     def send(self) -> None:
         """Send what is played to a virtual camera from the next frame on, until ``stop_sending``. That it can't be
         done, or no longer, is told as an error."""
-        with self._lock:
-            if self._now.sender is None:
-                self._now.sender = Sender(self._now.settings.recording.virtual_camera, on_end=self._sent)
-                self._send_last()
-                self._inference.again()
+        if self._outputs.send():
+            self._inference.again()
 
     def stop_sending(self) -> None:
         """Let go of the virtual camera."""
-        with self._lock:
-            sender, self._now.sender = self._now.sender, None
-            if sender is not None:
-                sender.stop()
-
-    def _send_last(self) -> None:
-        """Send the picture that stands still, if it is sent bare; else it is looked at once more."""
-        if self._now.sender is not None and self._now.last is not None:
-            self._now.sender.captured(self._now.last)
-
-    def _sent(self, sender: Sender, error: RfappError | None) -> None:
-        """On the sender's thread."""
-        with self._lock:
-            if self._now.sender is sender:
-                self._now.sender = None
-        if error is not None:
-            self._tell_error(error)
+        self._outputs.stop_sending()
 
     def _show_nobody(self) -> None:
         self._now.shown = frozenset()
@@ -303,13 +269,14 @@ class LivePipeline:
         """End all threads, waiting up to *timeout* seconds. False when one hangs in a driver and is left behind."""
         deadline = time.monotonic() + timeout
         with self._lock:
-            capture, recorder, sender = self._now.capture, self._now.recorder, self._now.sender
+            threads = [*self._threads, *self._outputs.threads]
+            if self._now.capture is not None:
+                threads.append(self._now.capture.thread)
             self._leave()
             self.stop_sending()
             self._subscribers.clear()
         for part in (self._watch_dog, self._inference, self._detectors):
             part.close()
-        threads = [*self._threads, *(part.thread for part in (capture, recorder, sender) if part is not None)]
         for thread in threads:
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -324,12 +291,10 @@ class LivePipeline:
 
     def _leave(self) -> None:
         self._now.generation += 1
-        self.stop_recording()
+        self._outputs.leave()
         if self._now.capture is not None:
             self._now.capture.close()
             self._now.capture = None
-        if self._now.sender is not None:
-            self._now.sender.blank(self._now.generation)
         self._inference.forget()
         self._now.last = self._stalled = None
         self._times.clear()
@@ -417,12 +382,15 @@ class LivePipeline:
             if self._now.capture is None:
                 self._tell_error(error)
                 return
-            self.stop_recording()
+            self._outputs.leave()
             self._now.capture.close()
             self._now.capture = None
             self._tell_state(Failed(error))
 
     # ------------------------------------------------------------------------------ telling
+
+    def _recorded(self, recording: Recording) -> None:
+        self._fail(self._subscribers.recorded(recording))
 
     def _tell_result(self, result: LiveResult) -> None:
         if result.frame.generation == self._now.generation:
