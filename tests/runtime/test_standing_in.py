@@ -143,6 +143,23 @@ def test_when_nothing_can_stand_in_it_ends_with_what_happened_first_and_trying_a
     assert all(detector.closed for detector in make.made)
 
 
+def test_a_recording_is_completed_when_nothing_can_stand_in(tmp_path, monkeypatch):
+    monkeypatch.setattr("rfapp.engines.available", lambda: ())
+    ended = []
+    path = tmp_path / "film.mp4"
+    with playing(of(Clip(length=5000)), CARD, Engines({GPU: 30})) as (pipeline, watcher):
+        pipeline.subscribe(on_recorded=ended.append)
+        pipeline.record(path)
+        watcher.wait_for_state(Failed)
+        deadline = time.monotonic() + 5
+        while not ended and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert pipeline.recording is None
+    assert ended[0].error is None
+    with av.open(str(path)) as film:
+        assert sum(1 for _ in film.decode(video=0)) == ended[0].frames >= 20
+
+
 def test_the_two_float32_engines_do_not_take_turns_for_ever():
     make = Engines({EXACT: 3, OTHER: 3})
     settings = Settings().changed(
