@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from rfapp.detector import FaceDetector
 from rfapp.errors import DeviceMissing, EngineFailed, SettingsError
 from rfapp.runtime import Ended, Failed, Paused, Running
 from rfapp.settings import Settings
@@ -279,3 +280,35 @@ def test_the_faces_beside_a_recording_go_on_behind_the_gap(tmp_path):
     lines = [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
     assert [len(line["faces"]) for line in lines] == [2] * len(lines)
     assert len(lines) > 20
+
+
+@pytest.mark.slow
+def test_a_real_engine_that_stops_is_stood_in_for_by_the_other_real_one(monkeypatch):
+    pytest.importorskip("torch")
+    openvino_engine = pytest.importorskip("rfapp.engines.openvino_engine")
+    monkeypatch.undo()  # the engines that are really there
+    run, calls = openvino_engine.OpenVinoEngine._run, []
+
+    def stops(engine, *given):
+        calls.append(1)
+        if len(calls) > 12:
+            raise RuntimeError("Exception from src/inference: device is gone\n[ GENERAL ]")
+        return run(engine, *given)
+
+    monkeypatch.setattr(openvino_engine.OpenVinoEngine, "_run", stops)
+    settings = Settings().changed(
+        detector_engine="openvino", detector_precision="float32", detector_size=320, source_loop=True
+    )
+    with playing("sample", settings, FaceDetector.from_settings) as (pipeline, watcher):
+        watcher.wait(lambda: watcher.fresh() and watcher.fresh()[-1].detector.engine == "torch", 60)
+        titles = {(r.detector.engine, r.detector.device, r.detector.precision) for r in watcher.fresh()}
+        assert titles == {("openvino", "CPU", "float32"), ("torch", "CPU", "float32")}
+        before, after = (
+            next(r.detections for r in reversed(watcher.fresh()) if r.detector.engine == name)
+            for name in ("openvino", "torch")
+        )
+        assert len(before) >= 1
+        assert len(after) >= 1
+        watcher.wait(lambda: watcher.errors)
+        assert "torch stands in for it, on CPU with float32" in str(watcher.errors[0])
+        assert isinstance(pipeline.state, Running)
