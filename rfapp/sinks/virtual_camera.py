@@ -135,7 +135,9 @@ def fitted(image: ByteImage, width: int, height: int) -> ByteImage:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    """What *error* says, in short: of each back end the first sentence, without what it would advise."""
+    lines = (line.partition("backend: ")[2] or line for line in str(error).splitlines())
+    return "; ".join(line.partition(". ")[0].strip().rstrip(".") for line in lines) or type(error).__name__
 
 
 def _how_to_get_one() -> str:

@@ -87,10 +87,10 @@ def test_without_a_device_it_says_how_to_get_one(
     device: Device, monkeypatch: pytest.MonkeyPatch, system: str, advice: str
 ) -> None:
     monkeypatch.setattr(sys, "platform", system)
-    device.missing = "'v4l2loopback' backend: No v4l2 loopback device found.\n'other' backend: none"
+    device.missing = "'v4l2loopback' backend: No v4l2 loopback device found. Did you run it?\n'other' backend: none"
     with VirtualCamera() as camera, pytest.raises(OutputError, match=advice) as told:
         camera.append(np.zeros((48, 64, 3), np.uint8))
-    assert "No v4l2 loopback device found. 'other' backend: none." in told.value.message
+    assert told.value.message == "No virtual camera can be used: No v4l2 loopback device found; none."
 
 
 def test_a_device_that_goes_away_is_told_and_let_go(device: Device) -> None:
