@@ -246,8 +246,7 @@ class Video(Source):
         # One thread converts 720p in 1.4 ms; two are no faster and take a core from the network.
         picture = self._reformatter.reformat(decoded, width=width, format="bgr24", threads=1)
         if self._matrix is None:
-            # Of the first frame, for all: the matrix belongs to the stream, and a frame that is asked for its side
-            # data becomes part of a cycle, so that its memory waits for the garbage collector.
+            # Of the first frame, for all: the matrix belongs to the stream.
             self._matrix = display_matrix(decoded)
         return turned(_bytes(picture.to_ndarray()), self._matrix)
 
@@ -355,7 +354,9 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     A stored pixel (x, y) is shown at (a·x + c·y, b·x + d·y), y downwards (ISO/IEC 14496-12, 8.3.2). Other angles than
     quarter turns are taken for the nearest one.
     """
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    # A frame that is asked for its side data becomes part of a cycle, so that its memory, and with it that of all
+    # frames of its decoder (some ten megabytes), waits for the garbage collector: a tiny copy is asked instead.
+    data: Any = VideoReformatter().reformat(frame, width=16, height=16, threads=1).side_data.get("DISPLAYMATRIX")
     if data is None:
         return 1, 0, 0, 1
     a, b, _, c, d = np.frombuffer(data, np.int32)[:5].astype(np.int64)

@@ -264,3 +264,22 @@ def test_frames_leave_nothing_for_the_garbage_collector(test_data):
             assert gc.collect() < 10
         finally:
             gc.enable()
+
+
+def test_a_closed_video_leaves_no_frame_for_the_garbage_collector(make_video: MakeVideo) -> None:
+    # One frame keeps the memory of its whole decoder: some ten megabytes for each video that was opened.
+    path = make_video("turned.mp4", degrees=90)
+    gc.collect()
+    gc.disable()
+    try:
+        video = Video(path)
+        video.open()
+        while video.read() is not None:
+            pass
+        video.seek(0.1)
+        video.close()
+        del video
+        left = [each for each in gc.get_objects() if isinstance(each, av.VideoFrame) and each.width > 16]
+    finally:
+        gc.enable()
+    assert left == []
