@@ -18,7 +18,7 @@ from PySide6.QtGui import (
     QRegion,
     QScreen,
 )
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from rfapp.gui.theme import Theme
 from rfapp.sources.screen import LEAST
@@ -187,7 +187,8 @@ class AreaDialog(QDialog):
     def __init__(self, whole: QRect, proposed: QRect, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Part of the screen"))
-        form = QFormLayout()
+        form = QGridLayout()
+        form.setColumnStretch(1, 1)
         self._left = self._box(form, self.tr("Left"), whole.left(), whole.right() + 1 - LEAST, proposed.left())
         self._top = self._box(form, self.tr("Top"), whole.top(), whole.bottom() + 1 - LEAST, proposed.top())
         self._width = self._box(form, self.tr("Width"), LEAST, whole.width(), proposed.width())
@@ -209,12 +210,16 @@ class AreaDialog(QDialog):
         column.addWidget(buttons)
         self._left.selectAll()
 
-    def _box(self, form: QFormLayout, name: str, low: int, high: int, value: int) -> QSpinBox:
+    def _box(self, form: QGridLayout, name: str, low: int, high: int, value: int) -> QSpinBox:
         box = QSpinBox(accessibleName=name)
         box.setRange(low, max(low, high))
         box.setValue(value)
         box.setSuffix(" px")
-        form.addRow(name, box)
+        label = QLabel(name)
+        label.setBuddy(box)
+        row = form.rowCount()
+        form.addWidget(label, row, 0)
+        form.addWidget(box, row, 1)
         return box
 
     @property
