@@ -128,8 +128,8 @@ class Soak:
                 self.wait(0.7)
 
     def measure(self) -> dict[str, object]:
-        """The state of the process while a plain clip plays. The model is loaded anew before: the networks for the sizes
-        that came last, up to five of them and 15 to 80 MB each, are kept on purpose."""
+        """The state of the process while a plain clip plays. The model is loaded anew before: the networks for the
+        sizes that came last, up to five of them and 15 to 80 MB each, are kept on purpose."""
         self.pipeline.stop_recording()
         self.window.resize(900, 600)
         self.window._change(self.plain.changed(detector_model="mobilenet0.25-imported"))
