@@ -355,7 +355,7 @@ class RecordingSettings:
     virtual_camera: str = _setting(
         "annotated",
         mark("Virtual camera"),
-        mark("What is sent to a virtual camera: as for recordings, but without the faces beside it."),
+        mark("What is sent: the picture as shown, the bare picture (with all faces), or one with hidden faces."),
         choices=("annotated", "clean", "hidden"),
         option="--virtual-camera-content",
         advanced=True,
