@@ -358,7 +358,6 @@ class RecordingSettings:
         mark("What is sent: the picture as shown, the bare picture (with all faces), or one with hidden faces."),
         choices=("annotated", "clean", "hidden"),
         option="--virtual-camera-content",
-        advanced=True,
     )
 
 
