@@ -13,7 +13,9 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from rfapp.gui.theme import Theme
 from rfapp.runtime import FaceCounts
 
-HEIGHT = 16
+HEIGHT = 18
+#: So far it stays away from the slider below, whose done part has the same colour.
+_GAP = 4
 #: One face is so high, a part of the whole; what was looked at and has none is a line of so many pixels.
 _ONE, _LINE = 0.4, 2
 #: Even a single frame is so many pixels wide.
@@ -66,7 +68,7 @@ class FaceBand(QWidget):
         most = _widened(
             self._counts.most_between(np.linspace(0.0, self._duration, width + 1)), ceil(_NARROWEST * ratio)
         )
-        bottom, high = round(self.height() * ratio), max(2, self._counts.most)
+        bottom, high = round((self.height() - _GAP) * ratio), max(2, self._counts.most)
         line, accent = QColor(self._theme.colours.muted), QColor(self._theme.colours.accent)
         line.setAlphaF(0.55)
         begins = np.flatnonzero(np.diff(most, prepend=-2))
@@ -75,7 +77,7 @@ class FaceBand(QWidget):
             if faces < 0:
                 continue
             part = _ONE + (1 - _ONE) * (faces - 1) / (high - 1)
-            height = round(part * (HEIGHT - 1) * ratio) if faces else round(_LINE * ratio)
+            height = round(part * (HEIGHT - _GAP) * ratio) if faces else round(_LINE * ratio)
             where = QRect(left + int(begin), bottom - height, int(end - begin), height)
             painter.fillRect(where, accent if faces else line)
         painter.end()

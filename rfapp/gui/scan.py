@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QToolButton, QWidget
 
 from rfapp.errors import RfappError
@@ -28,6 +29,8 @@ from rfapp.sources import SourceInfo
 
 log = logging.getLogger(__name__)
 
+#: In a narrower window the words have more of the room.
+ROOMY = 560
 #: How far it is, and what was found, is looked at this often.
 LOOK_EVERY_MS = 300
 #: When the window closes, a scan has so many seconds for its last frame.
@@ -53,7 +56,6 @@ class ScanBar(QWidget):
         self._progress = QProgressBar(textVisible=False, accessibleName=self.tr("Progress"))
         self._progress.setRange(0, 1000)
         self._progress.setFixedHeight(6)
-        self._progress.setFixedWidth(120)
         self._text = QLabel(objectName="muted", wordWrap=True)
         self.cancel = QPushButton(self.tr("Cancel"), objectName="small")
         self.cancel.setAccessibleDescription(self.tr("What was found until now is kept."))
@@ -76,8 +78,13 @@ class ScanBar(QWidget):
     def _recolour(self) -> None:
         self._close.setIcon(self._theme.icon("close"))
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._progress.setFixedWidth(120 if event.size().width() >= ROOMY else 50)
+        super().resizeEvent(event)
+
     @property
     def text(self) -> str:
+        """What it says."""
         return self._text.text()
 
     def show_progress(self, text: str, part: float | None) -> None:
@@ -313,9 +320,11 @@ def told_of_counts(counts: FaceCounts, people: int | None, *, complete: bool) ->
     if not stretches:
         told = _tr("No faces in this video") if complete else _tr("No faces so far")
     elif len(stretches) == 1:
-        told = _tr("Faces in 1 stretch, {time} in all").format(time=clock(ceil(seconds)))
+        told = _tr("Faces in 1 stretch, {time} in all").format(time=clock(max(1.0, seconds)))
     else:
-        told = _tr("Faces in {count} stretches, {time} in all").format(count=len(stretches), time=clock(ceil(seconds)))
+        told = _tr("Faces in {count} stretches, {time} in all").format(
+            count=len(stretches), time=clock(max(1.0, seconds))
+        )
     if people is not None:
         told += " · " + (_tr("1 person") if people == 1 else _tr("{count} people").format(count=people))
     if not complete:

@@ -93,8 +93,11 @@ class Timeline(QWidget):
         row.setContentsMargins(14, 6, 14, 6)
         row.setSpacing(10)
         row.addWidget(self._position)
+        jumps = QHBoxLayout()
+        jumps.setSpacing(0)
         for button in (self.previous, self.next):
-            row.addWidget(button)
+            jumps.addWidget(button)
+        row.addLayout(jumps)
         row.addLayout(column, 1)
         row.addWidget(self._end)
         row.addWidget(self.find_all)

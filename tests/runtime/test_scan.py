@@ -10,45 +10,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from rfapp.errors import EngineFailed, OutputError, RfappError, SourceDamaged, SourceNotFound
-from rfapp.frames import Detections, Frame
+from rfapp.frames import Detections
 from rfapp.runtime import VideoScan
 from rfapp.runtime.kept_scans import KeptScans
 from rfapp.runtime.scan import save_results
 from rfapp.settings import DetectorSettings, Settings
-from rfapp.sinks.video import VideoSink
-from tests.runtime.fakes import FakeDetector
-
-RATE = 20
-#: So many faces are in the frames of the film, which shows it by its brightness.
-FACES = [0] * 10 + [1] * 15 + [0] * 30 + [2] * 15
-
-
-class Counter(FakeDetector):
-    """Finds as many faces as the picture is bright, when it is let. ``made``: all of them."""
-
-    made: ClassVar[list[Counter]] = []
-    let = threading.Event()
-
-    def __init__(self, settings: DetectorSettings | None = None) -> None:
-        super().__init__(settings)
-        self.settings = settings
-        Counter.made.append(self)
-
-    def __call__(self, image: np.ndarray, **thresholds: object) -> Detections:
-        assert self.let.wait(10)
-        self.calls.append(thresholds)
-        self.priority = os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) if sys.platform == "linux" else 10
-        if self.broken is not None:
-            raise self.broken
-        faces = round(float(image.mean()) / 60)
-        boxes = np.array([[10 + 25 * number, 5, 30 + 25 * number, 30] for number in range(faces)], np.float32)
-        return Detections(boxes.reshape(-1, 4), np.full(faces, 0.9, np.float32), np.zeros((faces, 5, 2), np.float32))
+from tests.runtime.film import FACES, RATE, Counter, make_film
 
 
 @pytest.fixture(autouse=True)
@@ -62,12 +34,7 @@ def fresh() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("film") / "Ünter wegs.mp4"
-    with VideoSink(path, rate=RATE) as sink:
-        for index, faces in enumerate(FACES):
-            image = np.full((48, 64, 3), 60 * faces, np.uint8)
-            sink.append(Frame(image, index, index / RATE, 0.0), Detections.empty())
-    return path
+    return make_film(tmp_path_factory.mktemp("film") / "Ünter wegs.mp4")
 
 
 def scanned(video: Path, settings: Settings | None = None, results: Path | None = None) -> VideoScan:
