@@ -164,6 +164,8 @@ class Strip(QListView):
         self.setWrapping(False)
         self.setUniformItemSizes(True)
         self.setMouseTracking(True)
+        # A click leaves the keyboard to the window, whose arrow keys go from picture to picture.
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -207,9 +209,9 @@ class Strip(QListView):
             return
         self._model.place = place
         index = self._model.index(place)
-        if not self.hasFocus() or self.currentIndex().row() in (-1, before):
-            self.setCurrentIndex(index)  # where the keyboard goes on from, which scrolls there, too
         if not self.underMouse():
+            if not self.hasFocus() or self.currentIndex().row() in (-1, before):
+                self.setCurrentIndex(index)  # where the keyboard goes on from
             self.scrollTo(index)
         for row in (before, place):
             if row >= 0:

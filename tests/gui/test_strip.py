@@ -86,6 +86,10 @@ def test_a_click_and_the_enter_key_go_to_a_picture(window, qtbot, folder):
     place = strip.visualRect(strip.model().index(3, 0)).center()
     qtbot.mouseClick(strip.viewport(), Qt.MouseButton.LeftButton, pos=place)
     qtbot.waitUntil(lambda: window.view.result.frame.index == 3)
+    qtbot.keyClick(window.focusWidget(), Qt.Key.Key_Right)  # after a click the keyboard is the window's
+    qtbot.waitUntil(lambda: window.view.result.frame.index == 4)
+    qtbot.keyClick(window.focusWidget(), Qt.Key.Key_Left)
+    qtbot.waitUntil(lambda: window.view.result.frame.index == 3)
     strip.setFocus()
     for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Return):
         qtbot.keyClick(strip, key)
