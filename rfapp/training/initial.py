@@ -18,6 +18,7 @@ from rfapp.models.loading import load_model
 from rfapp.models.networks import Network, make_network
 from rfapp.models.retinaface import RetinaFace
 from rfapp.text import mark
+from rfapp.training.kin import adapted, are_kin
 from rfapp.weights import checkpoints, known
 from rfapp.weights.catalogue import config_for, find, sha256_of
 from rfapp.weights.manifest import Model
@@ -39,7 +40,8 @@ def initial_network(architecture: str, init: str, *, focal: bool = False) -> Ini
 
     What is left to chance is drawn from torch's generator. AInnoFace with a trunk that was trained before keeps that
     trunk's stem and the statistics of its batch norm (:meth:`AInnoFace.freeze`); chance needs those of batches. Raises
-    WeightsError, or UsageError where *init* is another network than *architecture*.
+    WeightsError, or UsageError where *init* is another network than *architecture* and no kin of it
+    (:mod:`rfapp.training.kin`).
     """
     if not init:
         return Initial(_fresh(ARCHITECTURES[architecture], focal), False, mark("chance"))
@@ -59,7 +61,9 @@ def initial_network(architecture: str, init: str, *, focal: bool = False) -> Ini
 
 
 def _whole(model: Model, architecture: str) -> Initial:
-    if model.config.architecture != architecture:
+    wanted = ARCHITECTURES[architecture]
+    kin = model.config.architecture != architecture
+    if kin and not are_kin(model.config, wanted):
         raise UsageError(
             mark("{init} is a {other}, not a {architecture}."),
             mark("Choose other weights or another --model."),
@@ -67,8 +71,11 @@ def _whole(model: Model, architecture: str) -> Initial:
             other=model.config.architecture,
             architecture=architecture,
         )
-    network = _frozen(checkpoints.build(model, "train"))
-    return Initial(network, model.folded, f"{model.name} ({model.origin})", model.licence)
+    network = checkpoints.build(model, "train")
+    if kin:
+        state = adapted(network.state_dict(), model.config, wanted)
+        network = load_model(make_network(wanted, "train"), state)
+    return Initial(_frozen(network), model.folded, f"{model.name} ({model.origin})", model.licence)
 
 
 def _frozen(network: Network) -> Network:

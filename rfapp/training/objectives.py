@@ -6,6 +6,7 @@ compare. ``told`` names the numbers that it gives back, the loss first, as they 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -41,6 +42,11 @@ class Objective(Protocol):
         classes of the first weights, where the recipe wants them kept."""
 
 
+#: Deltas are compared in these shares of a prior, centre and size, whatever units the network tells them in: in whole
+#: priors smooth L1 would hardly notice them.
+UNITS = (0.1, 0.2)
+
+
 class OneStep:
     """RetinaFace. Every divisor is known beforehand, so that dividing a batch changes nothing."""
 
@@ -51,9 +57,12 @@ class OneStep:
         if recipe.keep:
             self.told = (*self.told, "loss_keep")
         self._priors = _priors(config, recipe, device)
+        self._units = _units_of(config, device)
+        # A box that counts its last pixel is half a pixel larger on each side.
+        self._larger = 0.5 / recipe.augmentation.size if config.inclusive else 0.0
         self._rule = Matching(positive=recipe.overlap, negative=recipe.background or recipe.overlap)
         self._loss = MultiBoxLoss(
-            variance=config.variance,
+            variance=UNITS,
             box=recipe.box_loss,
             classes=recipe.class_loss,
             negatives=recipe.negatives,
@@ -61,7 +70,7 @@ class OneStep:
         )
 
     def match(self, targets: Targets) -> Matches:
-        return match(self._priors, targets, self._rule)
+        return match(self._priors, self._counted(targets), self._rule)
 
     def counts(self, targets: Targets, found: Matches) -> Tensor:
         """Positive priors, and those whose face has landmarks."""
@@ -76,7 +85,10 @@ class OneStep:
         former: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         positives, with_landmarks = counts.tolist()
-        sums = self._loss(outputs, self._priors, found, targets)
+        if self._units is not None:
+            deltas, classes, landmarks = outputs
+            outputs = deltas.float() * self._units[:4], classes, landmarks.float() * self._units[4:]
+        sums = self._loss(outputs, self._priors, found, self._counted(targets))
         loss, shares = self._loss.total(sums, positives, with_landmarks)
         told = [shares.box, shares.classes, shares.landmark]
         if former is not None:
@@ -84,6 +96,23 @@ class OneStep:
             loss = loss + self._keep * change
             told.append(change)
         return loss, torch.stack([loss, *told]).detach()
+
+    def _counted(self, targets: Targets) -> Targets:
+        """*targets* with boxes as the network counts them."""
+        if not self._larger:
+            return targets
+        grown = targets.boxes + targets.boxes.new_tensor([-self._larger] * 2 + [self._larger] * 2)
+        sound = (targets.boxes[:, 2:] > targets.boxes[:, :2]).all(dim=1, keepdim=True)  # none gets an area by this
+        return replace(targets, boxes=torch.where(sound, grown, targets.boxes))
+
+
+def _units_of(config: ModelConfig, device: torch.device) -> Tensor | None:
+    """What the four deltas of a box and the ten of landmarks have to be multiplied with for :data:`UNITS`; None where
+    they are told in these."""
+    if config.variance == UNITS:
+        return None
+    near, growth = (told / wanted for told, wanted in zip(config.variance, UNITS, strict=True))
+    return torch.tensor([near, near, growth, growth] + [near] * 10, device=device)
 
 
 class TwoStep:

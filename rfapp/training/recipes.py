@@ -200,6 +200,18 @@ _FINE_TUNE_MOBILENET = replace(
     augmentation=Augmentation(size=416, scale_range=(0.3, 1.8), least=5.0),
 )
 
+#: What is known of the training of mnet.25 (deepinsight/insightface, ``detection/retinaface``), with our mining in
+#: place of its 256 samples a picture.
+_PUBLISHED_MNET = replace(
+    _PUBLISHED_MOBILENET,
+    epochs=80,
+    learning_rate=0.01,
+    milestones=(55 / 80, 68 / 80),
+    validations=16,
+    overlap=0.5,
+    background=0.3,
+)
+
 _PUBLISHED_RESNET = replace(
     _PUBLISHED_MOBILENET,
     epochs=100,
@@ -251,14 +263,17 @@ _QUICK_AINNOFACE = replace(
 _FINE_TUNE_AINNOFACE = replace(_QUICK_AINNOFACE, name="fine-tune", steps=2000, learning_rate=5e-5, ema=0.999, empty=0.3)
 
 _MOBILENET = {"published": _PUBLISHED_MOBILENET, "quick": _QUICK_MOBILENET, "fine-tune": _FINE_TUNE_MOBILENET}
+_MNET = {**_MOBILENET, "published": _PUBLISHED_MNET}
 _RESNET = {"published": _PUBLISHED_RESNET, "quick": _QUICK_RESNET, "fine-tune": _FINE_TUNE_RESNET}
 _AINNOFACE = {"published": _PUBLISHED_AINNOFACE, "quick": _QUICK_AINNOFACE, "fine-tune": _FINE_TUNE_AINNOFACE}
 
-#: By architecture. What is not here is run, but not trained: insightface's networks tell boxes in other units.
+#: By architecture.
 RECIPES: dict[str, dict[str, Recipe]] = {
     "mobilenet0.25": _MOBILENET,
     "mobilenet0.5": _MOBILENET,
     "mobilenet1.0": _MOBILENET,
+    "mnet0.25": _MNET,
+    "mnet0.25-gray": _MNET,
     "resnet18": _RESNET,
     "resnet50": _RESNET,
     "ainnoface": _AINNOFACE,

@@ -22,7 +22,7 @@ from torch import Tensor
 from rfapp import __version__
 from rfapp.datasets.runs import LAST, LOCK, LOG, STATE, STOP, RunFolder
 from rfapp.errors import EngineFailed, OutputExists, RfappError, UsageError
-from rfapp.models.config import ModelConfig
+from rfapp.models.config import LUMA_BGR, ModelConfig
 from rfapp.models.networks import Network
 from rfapp.text import mark
 from rfapp.training.devices import Precision, choose, largest_part, threads_kept, worker_count
@@ -60,10 +60,13 @@ class Outcome:
 
 
 def prepared(images: Tensor, config: ModelConfig) -> Tensor:
-    """uint8 B×H×W×3 BGR → float32 (B, 3, H, W) as the network takes it."""
-    images = images.flip(-1) if config.channel_order == "RGB" else images
-    means = torch.tensor(config.means, device=images.device)
-    return (images.float() - means).permute(0, 3, 1, 2)
+    """uint8 B×H×W×3 BGR → float32 (B, channels, H, W) as the network takes it."""
+    if config.channel_order == "GRAY":
+        planes = images.float() @ torch.tensor(LUMA_BGR, device=images.device)[:, None]
+    else:
+        planes = (images.flip(-1) if config.channel_order == "RGB" else images).float()
+    means = torch.tensor(config.means[: config.channels], device=images.device)
+    return (planes - means).permute(0, 3, 1, 2)
 
 
 def train(
