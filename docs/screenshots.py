@@ -17,11 +17,14 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp()  # today's defaults, not somebody's settings
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import cv2
+import numpy as np
 from PySide6.QtCore import QEventLoop, QPoint, QTimer
 from PySide6.QtGui import QPainter, QPixmap
 from PySide6.QtWidgets import QApplication
 
-from rfapp.detector import FaceDetector
+from rfapp.detector import FaceDetector, built_in_picture
+from rfapp.frames import Detections, Frame
 from rfapp.gui.app import undo_opencv_qt
 from rfapp.gui.theme import Theme
 from rfapp.gui.toolbar import MODELS, TRAIN
@@ -29,6 +32,7 @@ from rfapp.gui.window import Window
 from rfapp.runtime import LivePipeline
 from rfapp.settings import DetectorSettings, Settings
 from rfapp.sinks.pictures import write_picture
+from rfapp.sinks.video import VideoSink
 from rfapp.sources import Camera
 from rfapp.sources.sample import SampleScene
 from rfapp.weights import known
@@ -82,6 +86,7 @@ class Studio:
 
     def close(self) -> None:
         self._release.set()
+        self.window.scans.close()  # or it would ask
         self.window.close()
         self.pipeline.close(10)
 
@@ -151,6 +156,30 @@ def hiding(studio: Studio) -> None:
     wait(lambda: False, 0.5)
 
 
+def all_faces(studio: Studio) -> None:
+    film = Path(tempfile.mkdtemp()) / "holiday.mp4"
+    make_film(film)
+    studio.play(str(film), seconds=0.0)
+    studio.pipeline.pause()
+    studio.window.timeline.go_to(24.0)
+    wait(lambda: False, 1.0)
+    studio.window.find_all()
+    wait(lambda: (scan := studio.window.scans.running) is None or (scan.progress.part or 0) > 0.7, 120)
+
+
+def make_film(path: Path) -> None:
+    """A minute in which the built-in picture, and then two of it, are panned up and down."""
+    tall = built_in_picture()
+    twice = cv2.hconcat([cv2.resize(tall, (256, 256))] * 2)
+    with VideoSink(path, rate=10) as sink:
+        for index in range(600):
+            picture = twice if 200 <= index < 380 else tall
+            room = picture.shape[0] - 240
+            top = round(room * (0.5 - 0.5 * np.cos(index / (35 if picture is tall else 60))))
+            image = np.ascontiguousarray(picture[top : top + 240, :426])
+            sink.append(Frame(image, index, index / 10, 0.0), Detections.empty())
+
+
 def train(studio: Studio) -> None:
     studio.window.show_page(TRAIN)
     wait(lambda: False, 0.5)
@@ -182,6 +211,7 @@ SHOTS: dict[str, tuple[Callable[[Studio], None], dict[str, object]]] = {
     "hiding": (hiding, {}),
     "thumbnails": (thumbnails, {}),
     "models": (models, {}),
+    "all-faces": (all_faces, {}),
     "train": (train, {}),
     "small": (live, {"width": 480, "height": 640}),
     "wide": (live, {"width": 2560, "height": 1300, "theme": "dark"}),

@@ -229,7 +229,11 @@ class ScanControl(QObject):
         scan = self._scan
         if scan is not None and not scan.running:
             self._timer.stop()
-            self._do(lambda _tell: self._kept.keep(scan), lambda found: self._ended(scan, found))
+            self._do(
+                lambda _tell: self._kept.keep(scan),
+                lambda found: self._ended(scan, found),
+                otherwise=lambda: self._ended(scan, None),
+            )
         self._show()
 
     def _ended(self, scan: VideoScan, found: KeptScan | None) -> None:
@@ -255,12 +259,15 @@ class ScanControl(QObject):
         self._hidden = True
         self._show()
 
-    def _do(self, work: Callable[[Any], Any], done: Callable[[Any], None]) -> None:
-        """*work* beside Qt's thread, and then *done* with what it gave."""
+    def _do(
+        self, work: Callable[[Any], Any], done: Callable[[Any], None], otherwise: Callable[[], None] = lambda: None
+    ) -> None:
+        """*work* beside Qt's thread, and then *done* with what it gave; an error is told, and *otherwise* follows."""
         task = Task(work, self)
         self._tasks.add(task)
         task.succeeded.connect(done)
         task.failed.connect(lambda error: self.said.emit(sentence_of(error)))
+        task.failed.connect(lambda _error: otherwise())
         for signal in (task.succeeded, task.failed):
             signal.connect(lambda _value, task=task: self._forget(task))
         task.start()
@@ -275,7 +282,7 @@ class ScanControl(QObject):
         scan = self._scan
         here = scan is not None and scan.video == self._video
         counts = scan.counts if here and scan is not None else None if self._found is None else self._found.counts
-        self._timeline.offer_finding(self._video is not None and not here)
+        self._timeline.offer_finding(self._video is not None, running=here)
         self._timeline.show_counts(counts)
         problem = self._problem[1] if self._problem is not None and self._problem[0] == self._video else None
         if scan is not None:

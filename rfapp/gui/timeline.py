@@ -152,9 +152,10 @@ class Timeline(QWidget):
 
     # ---------------------------------------------------------------------------------------------------------- faces
 
-    def offer_finding(self, offered: bool) -> None:
-        """Whether all faces of what is open can be found."""
+    def offer_finding(self, offered: bool, *, running: bool = False) -> None:
+        """Whether all faces of what is open can be found, and whether that is under way."""
         self.find_all.setVisible(offered)
+        self.find_all.setEnabled(not running)
 
     def show_counts(self, counts: FaceCounts | None) -> None:
         """Draw where there are faces, and lead to them; None: it is not known."""

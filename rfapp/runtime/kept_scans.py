@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,16 +54,15 @@ class KeptScans:
         return Path(name)
 
     def keep(self, scan: VideoScan) -> KeptScan | None:
-        """Keep what *scan*, which has ended, has found, unless something better is kept already; what is kept now."""
+        """Keep what *scan*, which has ended, has found, unless something better is kept already; the better of both. What
+        can't be kept is only missing the next time."""
         assert scan.results is not None
         assert not scan.running
-        name = _name_for(scan.video)
-        before = self.find(scan.video)
-        worth = len(scan.counts) if before is None else scan.complete or len(scan.counts) > len(before.counts)
-        if not worth or (before is not None and before.complete and not scan.complete):
+        counts, before, detector = scan.counts, self.find(scan.video), scan.settings.detector
+        better = before is None or scan.complete or (not before.complete and len(counts) > len(before.counts))
+        if not (len(counts) and better):
             scan.results.unlink(missing_ok=True)
             return before
-        detector = scan.settings.detector
         facts: dict[str, Any] = {
             "complete": scan.complete,
             "people": scan.people,
@@ -72,11 +70,16 @@ class KeptScans:
             "size": detector.size,
             "score": detector.score,
         }
-        results = self._folder / f"{name}.jsonl"
-        os.replace(scan.results, results)
-        write_whole(results.with_suffix(".json"), json.dumps(facts).encode())
-        self._make_room()
-        return KeptScan(results, scan.counts, **facts)
+        results = scan.results
+        try:
+            name = self._folder / f"{_name_for(scan.video)}.jsonl"
+            write_whole(name.with_suffix(".json"), json.dumps(facts).encode())
+            results = results.replace(name)
+        except OSError as error:  # the disk is full, or the video is gone
+            log.warning("what was found in %s can't be kept: %s", scan.video, error)
+        else:
+            self._make_room()
+        return KeptScan(results, counts, **facts)
 
     def find(self, video: Path) -> KeptScan | None:
         """What is kept of *video*, or None. Reads all of it, which takes a second for hours of video."""
@@ -94,12 +97,11 @@ class KeptScans:
 
     def _make_room(self) -> None:
         with contextlib.suppress(OSError):
-            now = time.time()
+            kept = sorted(self._folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
             for part in self._folder.glob("*.part"):
-                if now - part.stat().st_mtime > _LEFT_BEHIND_S:
+                if kept and kept[0].stat().st_mtime - part.stat().st_mtime > _LEFT_BEHIND_S:
                     part.unlink(missing_ok=True)
             total = 0
-            kept = sorted(self._folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
             for number, path in enumerate(kept):
                 total += path.stat().st_size
                 if number and (number >= _VIDEOS or total > _BYTES):

@@ -137,7 +137,7 @@ def test_it_can_be_cancelled_and_what_was_found_stays(window, qtbot, film, monke
     monkeypatch.setattr(Counter, "__call__", some)
     qtbot.mouseClick(window.timeline.find_all, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bool(Counter.made) and len(Counter.made[0].calls) == 30)
-    assert not window.timeline.find_all.isVisible()
+    assert not window.timeline.find_all.isEnabled()
     assert window.scans.bar.cancel.isVisible()
     qtbot.keyClick(window, Qt.Key.Key_A)  # leads to the button
     assert window.scans.bar.cancel.hasFocus()
@@ -145,7 +145,7 @@ def test_it_can_be_cancelled_and_what_was_found_stays(window, qtbot, film, monke
     hold.set()
     qtbot.waitUntil(lambda: window.scans.running is None, timeout=10_000)
     assert window.scans.bar.text == "Faces in 1 stretch, 00:01 in all · looked through up to 00:01"
-    assert window.timeline.find_all.isVisible()
+    assert window.timeline.find_all.isEnabled()
     assert window.timeline.band.isVisible()
 
 
@@ -271,7 +271,7 @@ def test_a_failure_is_told(window, qtbot, film, monkeypatch):
     monkeypatch.setattr(Counter, "__call__", broken)
     searched(window, qtbot, film)
     assert "That did not work" in window.scans.bar.text
-    assert window.timeline.find_all.isVisible()
+    assert window.timeline.find_all.isEnabled()
 
 
 def test_full_screen_shows_the_picture_alone(window, qtbot, film):

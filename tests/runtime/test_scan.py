@@ -265,3 +265,22 @@ def test_room_is_made_and_leftovers_go(kept: KeptScans, film: Path, tmp_path: Pa
     assert [kept.find(tmp_path / f"{number}.mp4") is not None for number in range(4)] == [False, False, True, True]
     assert not left.exists()
     assert at_work.exists()
+
+
+def test_what_can_not_be_kept_is_there_for_now(kept: KeptScans, film: Path, tmp_path: Path, monkeypatch) -> None:
+    copy = tmp_path / "film.mp4"
+    copy.write_bytes(film.read_bytes())
+    scan = kept_scan(kept, copy)
+    copy.unlink()
+    found = kept.keep(scan)
+    assert found.counts.faces.tolist() == FACES
+    save_results(found.results, tmp_path / "saved.jsonl")
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rfapp.runtime.kept_scans.write_whole", full)
+    found = kept.keep(kept_scan(kept, film))
+    assert found.counts.faces.tolist() == FACES
+    assert found.results.exists()
+    assert kept.find(film) is None
