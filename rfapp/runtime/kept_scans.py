@@ -54,8 +54,8 @@ class KeptScans:
         return Path(name)
 
     def keep(self, scan: VideoScan) -> KeptScan | None:
-        """Keep what *scan*, which has ended, has found, unless something better is kept already; the better of both. What
-        can't be kept is only missing the next time."""
+        """Keep what *scan*, which has ended, has found, unless something better is kept already; the better one.
+        What can't be kept is only missing the next time."""
         assert scan.results is not None
         assert not scan.running
         counts, before, detector = scan.counts, self.find(scan.video), scan.settings.detector
