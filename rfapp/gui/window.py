@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QEvent, QRect, Qt, QTimer, QUrl, Signal, Slot
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import (
     QCloseEvent,
     QDesktopServices,
@@ -29,19 +28,14 @@ from rfapp.gui import dialogs
 from rfapp.gui import memory as memory_store
 from rfapp.gui.bridge import LiveBridge
 from rfapp.gui.controls import Choice
+from rfapp.gui.live_page import NARROW, LivePage
 from rfapp.gui.memory import Memory
 from rfapp.gui.models_page import ModelsPage, model_choices
-from rfapp.gui.past import Past
 from rfapp.gui.play_list import PlayList
 from rfapp.gui.saving import Saver, new_recording, told_of_recording
-from rfapp.gui.scan import ScanControl
-from rfapp.gui.settings_pane import SettingsPane
 from rfapp.gui.source_picker import CameraFinder, icon_for, short_name
-from rfapp.gui.stage import Stage
 from rfapp.gui.status_line import StatusLine
-from rfapp.gui.strip import Strip
 from rfapp.gui.theme import Theme, app_icon
-from rfapp.gui.timeline import Timeline
 from rfapp.gui.toolbar import LIVE, MODELS, TRAIN, Toolbar
 from rfapp.places import log_dir
 from rfapp.runtime import Ended, Idle, LivePipeline, LiveResult, Opening, Paused, Recording, Running, State
@@ -50,16 +44,10 @@ from rfapp.sources import Camera, SourceInfo
 from rfapp.sources.kinds import natural
 
 if TYPE_CHECKING:
-    from rfapp.gui.history import History
     from rfapp.gui.training_page import TrainingPage
 
 log = logging.getLogger(__name__)
 
-PANE_WIDTH = 312
-#: In a narrower window the settings lie over the picture instead of beside it.
-NARROW = 760
-#: In a lower window there is no room for thumbnails.
-LOW = 360
 #: The figures of the status line change this often.
 STATUS_EVERY_MS = 400
 SAVE_AFTER_MS = 500
@@ -114,29 +102,13 @@ class Window(QWidget):
 
     def _build(self, models: tuple[tuple[str, str], ...]) -> None:
         self.toolbar = Toolbar(self._theme, self.finder)
-        self.stage = Stage(self._theme)
-        self.view = self.stage.view
-        self.strip = Strip(self._theme, self.play_list)
-        self.timeline = Timeline(self._theme)
-        self.scans = ScanControl(self._theme, self.timeline, remember=self._remember, parent=self)
-        self.pane = SettingsPane(self._theme, {"models": models})
+        self.live_page = LivePage(self._theme, self.play_list, models, remember=self._remember)
+        self.stage, self.view, self.strip = self.live_page.stage, self.live_page.stage.view, self.live_page.strip
+        self.timeline, self.scans, self.pane = self.live_page.timeline, self.live_page.scans, self.live_page.pane
         self.models_page = ModelsPage(self._theme)
         self.status = StatusLine()
-        self._body = QWidget()
-        self._middle = QWidget(self._body)
-        column = QVBoxLayout(self._middle)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.stage, 1)
-        column.addWidget(self.strip)
-        column.addWidget(self.timeline)
-        column.addWidget(self.scans.bar)
-        self._past = Past()
-        self.history: History | None = None
-        self.pane.setParent(self._body)
-        self._body.installEventFilter(self)
         self._pages = QStackedWidget()
-        self._pages.addWidget(self._body)
+        self._pages.addWidget(self.live_page)
         self._train_holder = QWidget(objectName="page")
         QVBoxLayout(self._train_holder).setContentsMargins(0, 0, 0, 0)
         self.training_page: TrainingPage | None = None
@@ -175,7 +147,7 @@ class Window(QWidget):
             (toolbar.log_wanted, self._show_log),
             (toolbar.report_wanted, self._report),
             (toolbar.crops_wanted, self.save_crops),
-            (toolbar.history_wanted, self.toggle_history),
+            (toolbar.history_wanted, self.live_page.toggle_history),
             (toolbar.send_wanted, self.toggle_sending),
             (toolbar.find_wanted, self.find_all),
             (toolbar.quit_wanted, self.close),
@@ -186,6 +158,7 @@ class Window(QWidget):
             (self.view.painted, self._painted),
             (self.view.double_clicked, self.toggle_full_screen),
             (self.view.face_clicked, self.show_or_hide_face),
+            (self.live_page.resized, self._show_strip),
             (self.timeline.sought, self._pipeline.seek),
             (self.timeline.find_wanted, self.find_all),
             (self.scans.said, self.tell),
@@ -207,7 +180,7 @@ class Window(QWidget):
             ("T", self.toggle_tracking),
             ("S", self.save_snapshot),
             ("C", self.save_crops),
-            ("G", self.toggle_history),
+            ("G", self.live_page.toggle_history),
             ("L", self.toggle_thumbnails),
             ("V", self.toggle_sending),
             ("A", self.find_all),
@@ -345,7 +318,7 @@ class Window(QWidget):
         for part in (self.toolbar, self.status):
             part.setVisible(not full)
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
-        self._lay_out_body()
+        self.live_page.lay_out()
         self._show_timeline()
 
     @Slot(int)
@@ -371,19 +344,6 @@ class Window(QWidget):
             holder = self._train_holder.layout()
             assert holder is not None
             holder.addWidget(self.training_page)
-
-    def toggle_history(self) -> None:
-        """Show the curves of the last minutes under the picture, or put them away."""
-        if self.history is None:  # only now: the library that draws it takes its time to load
-            from rfapp.gui.history import History
-
-            self.history = History(self._theme, self._past)
-            self.history.hide()
-            column = self._middle.layout()
-            assert isinstance(column, QVBoxLayout)
-            column.insertWidget(1, self.history)
-        self.history.setVisible(self.history.isHidden())
-        self.history.redraw()
 
     @Slot(str)
     def _use_run(self, folder: str) -> None:
@@ -456,8 +416,7 @@ class Window(QWidget):
     def show_pane(self, shown: bool) -> None:
         """Open or close the settings pane."""
         self.toolbar.pane.setChecked(shown)
-        self.pane.setVisible(shown)
-        self._lay_out_body()
+        self.live_page.show_pane(shown)
         if self.width() >= NARROW:
             self._memory = Memory(self._memory.geometry, shown, self._memory.recent)
 
@@ -506,26 +465,18 @@ class Window(QWidget):
         """Show a sentence over the picture until it is put away."""
         self.stage.banner.tell(text)
 
+    @Slot()
     def _show_strip(self) -> None:
-        useful = self.strip.show_source(self._info, self.view.result)
-        room = not self.isFullScreen() and self._body.height() >= LOW
-        self.strip.setVisible(useful and room and self._settings.view.thumbnails)
+        self.live_page.show_strip(self._info, wanted=self._settings.view.thumbnails)
 
     def _show_timeline(self) -> None:
-        self._show_strip()
-        self.timeline.show_source(None if self.isFullScreen() else self._info)
-        self.scans.show_source(self._address, self._info, full_screen=self.isFullScreen())
+        self.live_page.show_source(self._address, self._info, thumbnails=self._settings.view.thumbnails)
         self.toolbar.offer_finding(self.scans.possible)
-        if self.view.result is not None:
-            self.timeline.show_time(self.view.result.frame.time_s)
 
     def _refresh_status(self) -> None:
         self.status.show_pipeline(self._pipeline, self.view.result)
         self.toolbar.show_sending(self._pipeline.sending is not None)
-        self._past.note(self._pipeline, self.view.result, time.monotonic())
-        if self.history is not None and self.history.isVisible():
-            self.history.redraw()
-        self.stage.show_loading(self._pipeline.loading is not None)
+        self.live_page.note(self._pipeline)
 
     def look_for_cameras(self) -> None:
         """Find cameras for the empty window; they are offered as soon as they are known."""
@@ -538,27 +489,11 @@ class Window(QWidget):
 
     # ------------------------------------------------------------------------------ the window itself
 
-    def _lay_out_body(self) -> None:
-        room = self._body.rect()
-        full = self.isFullScreen()
-        beside = not self.pane.isHidden() and not full and room.width() >= NARROW
-        width = min(PANE_WIDTH, room.width() - 40)
-        self.pane.setGeometry(QRect() if full else QRect(room.right() + 1 - width, 0, width, room.height()))
-        self._middle.setGeometry(room.adjusted(0, 0, -width if beside else 0, 0))
-        self.pane.raise_()
-
-    def eventFilter(self, watched: object, event: QEvent) -> bool:
-        if watched is self._body and event.type() == QEvent.Type.Resize:
-            self._lay_out_body()
-            self._show_strip()
-        return False
-
     def resizeEvent(self, event: QResizeEvent) -> None:
         before, now = event.oldSize().width(), event.size().width()
         if now < NARROW and (before >= NARROW or before < 0):
             self.toolbar.pane.setChecked(False)
-            self.pane.hide()
-            self._lay_out_body()
+            self.live_page.show_pane(False)
         elif before < NARROW <= now and self._memory.pane_open:
             self.show_pane(True)
         self.toolbar.fit(now, narrow=now < NARROW)

@@ -22,9 +22,9 @@ def test_it_tells_what_the_program_takes_of_the_processor(window, qtbot):
     assert 0 <= percent <= 100
     label = next(label for label in window.status.findChildren(type(window.status._faces)) if "%" in label.text())
     assert re.search(rf"uses {percent} % of this computer's processor: \d+\.\d of \d+ cores", label.toolTip())
-    window._past.moments.clear()
-    qtbot.waitUntil(lambda: bool(window._past.moments), timeout=3000)
-    assert 0 <= window._past.moments[-1].processor <= 100
+    window.live_page.past.moments.clear()
+    qtbot.waitUntil(lambda: bool(window.live_page.past.moments), timeout=3000)
+    assert 0 <= window.live_page.past.moments[-1].processor <= 100
 
 
 def test_whatever_lives_delivers_pictures_and_need_not_be_a_camera(window, qtbot):
