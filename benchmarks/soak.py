@@ -35,6 +35,7 @@ from rfapp.gui.app import undo_opencv_qt
 from rfapp.gui.theme import Theme
 from rfapp.gui.window import Window
 from rfapp.runtime import Failed, LivePipeline
+from rfapp.runtime.memory import share_one_heap
 from rfapp.runtime.recorder import Recording
 from rfapp.settings import Settings
 from rfapp.weights import known
@@ -182,6 +183,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    share_one_heap()  # as the app does
     undo_opencv_qt()
     application = QApplication(["rfapp"])
     with tempfile.TemporaryDirectory() as folder:

@@ -16,6 +16,7 @@ from types import TracebackType
 from rfapp import engines
 from rfapp import settings as settings_store
 from rfapp.errors import RfappError
+from rfapp.runtime.memory import share_one_heap
 from rfapp.settings import Settings
 from rfapp.text import mark
 
@@ -45,6 +46,7 @@ class Start:
 
 def run(start: Start) -> int:
     """Show the window and return the exit code when it is closed."""
+    share_one_heap()
     check_screen()
     saved, problems = settings_store.load(settings_store.settings_file())
     settings = start.change(saved)
