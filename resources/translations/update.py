@@ -44,8 +44,8 @@ SHOWN_BY = frozenset(
 SHOWN_AS = frozenset(
     {"text", "toolTip", "accessibleName", "accessibleDescription", "placeholderText", "windowTitle", "statusTip"}
 )
-#: Words that are no texts: names that are the same in every language, those of icons, and what Qt calls sides.
-NAMES = frozenset({"rfapp", "OpenVINO", "PyTorch", "left", "bottom"})
+#: Words that are no texts: names and units that are the same in every language, those of icons, and what Qt calls sides.
+NAMES = frozenset({"rfapp", "OpenVINO", "PyTorch", "px", "left", "bottom"})
 NAMES |= {icon.stem for icon in (ROOT / "resources" / "icons").glob("*.svg")}
 
 
@@ -104,7 +104,7 @@ def _words(node: ast.expr) -> Iterator[str]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         words = re.search(r"(?<![#\w])[^\W\d_]{2,}", re.sub(r"<[^>]*>", "", node.value))
         address = re.fullmatch(r"[a-z]+:", node.value)
-        if words and not address and node.value not in NAMES:
+        if words and not address and node.value.strip() not in NAMES:
             yield node.value
     elif isinstance(node, ast.JoinedStr | ast.BinOp | ast.IfExp | ast.Tuple | ast.List):
         for child in ast.iter_child_nodes(node):
