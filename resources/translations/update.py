@@ -44,7 +44,7 @@ SHOWN_BY = frozenset(
 SHOWN_AS = frozenset(
     {"text", "toolTip", "accessibleName", "accessibleDescription", "placeholderText", "windowTitle", "statusTip"}
 )
-#: Words that are no texts: names and units that are the same in every language, those of icons, and what Qt calls sides.
+#: Words that are no texts: names and units, which are the same in every language, icons, and what Qt calls sides.
 NAMES = frozenset({"rfapp", "OpenVINO", "PyTorch", "px", "left", "bottom"})
 NAMES |= {icon.stem for icon in (ROOT / "resources" / "icons").glob("*.svg")}
 
