@@ -23,6 +23,7 @@ _RECIPE: tuple[tuple[str, type[int] | type[float], str], ...] = (
     ("steps", int, "steps in all, instead of epochs"),
     ("learning_rate", float, "the highest learning rate"),
     ("validations", int, "how often average precision is measured, evenly over the run"),
+    ("landmark_weight", float, "what the loss of the landmarks counts for, beside 2 for boxes and 1 for classes"),
     ("keep", float, "how strongly what the first weights know is held on to, 0 for not at all"),
     ("empty", float, "share of pictures without faces, where there are any"),
 )

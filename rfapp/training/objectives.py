@@ -67,6 +67,7 @@ class OneStep:
             classes=recipe.class_loss,
             negatives=recipe.negatives,
             least_negatives=recipe.least_negatives,
+            landmark_weight=recipe.landmark_weight,
         )
 
     def match(self, targets: Targets) -> Matches:

@@ -38,7 +38,8 @@ class Recipe:
     Targets: a prior is to find a face from ``overlap`` on, and nothing below ``background`` (0: the same number);
     between the two it is ignored. In networks of two steps that is the second one, and the first one has
     ``first_overlap`` and ``first_background``. ``negatives`` background priors are compared for each
-    positive one of a picture, ``least_negatives`` at least. ``keep``: what a change of the first weights' class scores
+    positive one of a picture, ``least_negatives`` at least. ``landmark_weight``: what the landmarks' loss counts for in
+    the sum, the boxes' being 2 and the classes' 1 (networks of two steps have weights of their own). ``keep``: what a change of the first weights' class scores
     costs (:mod:`rfapp.training.keeping`), 0 for nothing. ``empty``: the share of pictures without faces, where there
     are any.
     """
@@ -66,6 +67,7 @@ class Recipe:
     first_background: float = 0.3
     negatives: int = 7
     least_negatives: int = 0
+    landmark_weight: float = 1.0
     keep: float = 0.0
     empty: float = 0.1
     augmentation: Augmentation = Augmentation()
@@ -102,7 +104,7 @@ class Recipe:
 
 
 #: What ``run.toml`` leaves out where it is as usual, so that runs from before these came go on.
-_LEFT_OUT = {"keep": 0.0, "background": 0.0, "first_overlap": 0.7, "first_background": 0.3}
+_LEFT_OUT = {"landmark_weight": 1.0, "keep": 0.0, "background": 0.0, "first_overlap": 0.7, "first_background": 0.3}
 
 _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("batch", 1, 4096),
@@ -121,6 +123,7 @@ _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("first_background", 0, 0.95),
     ("negatives", 0, 1000),
     ("least_negatives", 0, 100_000),
+    ("landmark_weight", 0, 100),
     ("keep", 0, 1000),
     ("empty", 0, 0.9),
 )
