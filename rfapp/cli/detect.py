@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", nargs="+", metavar="INPUT", help="a picture, a video, a folder, or a pattern")
     parser.add_argument(
-        "--format", choices=("jsonl", "csv"), help="the form of the results (default: jsonl; csv for a file named .csv)"
+        "--format",
+        choices=("jsonl", "csv", "label"),
+        help="the form of the results (default: jsonl; csv for a file named .csv); label: RetinaFace's label.txt, to "
+        "train with once it was looked through",
     )
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help="write the results to FILE (default, and with “-”: print them)"
@@ -80,6 +83,8 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
     crops: Path | None = arguments.crops
     inputs = find_inputs(arguments.input, leave_out=[path for path in (folder, crops) if path])
     files = [item for item in inputs if item.error is None]
+    if arguments.format == "label":
+        _check_pictures(files)
     media = media_paths(files, folder) if folder else {}
     if output is not None:
         check_free([output], files, replace=True)  # existing results are looked at when they are opened
@@ -139,6 +144,22 @@ def _check_usage(arguments: argparse.Namespace) -> None:
                 mark("Name a folder with {option}."),
                 path=str(path),
                 option=option,
+            )
+
+
+def _check_pictures(files: list[Input]) -> None:
+    for item in files:
+        if not item.picture:
+            raise UsageError(
+                mark("“{path}” is a video, and labels name pictures."),
+                mark("Use --format jsonl or csv, or take pictures out of the video first."),
+                path=str(item.path),
+            )
+        if "\n" in item.name:
+            raise UsageError(
+                mark("The name of “{path}” has a line end, which labels can't hold."),
+                mark("Give it another name, or use --format jsonl."),
+                path=str(item.path),
             )
 
 

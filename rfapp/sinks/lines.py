@@ -1,4 +1,4 @@
-"""Results as lines of text: JSON Lines, or CSV."""
+"""Results as lines of text: JSON Lines, CSV, or labels to train with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from rfapp.errors import OutputError
 from rfapp.frames import Detections, Frame
 from rfapp.text import mark
 
-FORMATS = ("jsonl", "csv")
+#: "label" is RetinaFace's label.txt.
+FORMATS = ("jsonl", "csv", "label")
 
 
 class Bytes(Protocol):
@@ -142,9 +143,35 @@ def _values(source: str, frame: Frame, faces: Detections) -> dict[str, Any]:
     }
 
 
+class Labels(LineSink):
+    """RetinaFace's ``label.txt``, as :mod:`rfapp.datasets.retinaface` reads it: ``# picture`` and for each face a line
+    ``x y w h`` and five times ``x y flag``, −1 where a face has no landmarks. Failed pictures leave nothing."""
+
+    def append(self, source: str, frame: Frame, faces: Detections) -> None:
+        lines = [f"# {source}"]
+        for face in faces.to_dict()["faces"]:
+            x1, y1, x2, y2 = face["box"]
+            points = [[*point, 0] for point in face["landmarks"]] if face["landmarks"] else [[-1, -1, -1]] * 5
+            values = [x1, y1, x2 - x1, y2 - y1, *(value for point in points for value in point)]
+            lines.append(" ".join(f"{value:.7g}" for value in values))
+        self._write("\n".join(lines) + "\n")
+
+    def summarise(self, source: str, people: int, tracks: Sequence[Mapping[str, float]]) -> None:
+        """Nothing: pictures have no tracks."""
+
+    def fail(self, source: str, sentence: str) -> None:
+        """Nothing: a picture that can't be read can't be learned from."""
+
+
 def line_sink(form: str, file: Bytes, *, continued: bool = False) -> LineSink:
-    """The sink for *form* ("jsonl" or "csv"); *continued*: behind what is in *file* already."""
+    """The sink for *form*, one of :data:`FORMATS`; *continued*: behind what is in *file* already."""
+    if form == "label":
+        return Labels(file)
     return JsonLines(file) if form == "jsonl" else Csv(file, heading=not continued)
+
+
+#: On a line of labels: the box, and five points with a flag each.
+_LABEL_WORDS = 19
 
 
 def to_csv(lines: Iterable[bytes], file: Bytes) -> None:
@@ -164,8 +191,8 @@ def cut_back(path: Path, form: str, one_line: Callable[[str], bool]) -> set[str]
 
     Sources are written one after the other, so all but the last are complete. The last one is, too, when its last
     line tells its error or sums it up, or when it has just one in JSON Lines, as pictures have (*one_line* tells that
-    of a source); else its lines are cut off. A line that was not written to its end is cut off in any case. Raises
-    OutputError for a file that is none of ours.
+    of a source); else its lines are cut off, and with labels always. A line that was not written to its end is cut off
+    in any case. Raises OutputError for a file that is none of ours.
     """
     done: set[str] = set()
     last: str | None = None
@@ -203,6 +230,19 @@ def _records(
             if (number == 0 and tuple(row) != Csv.COLUMNS) or len(row) != len(Csv.COLUMNS):
                 raise _foreign(path, form)
             yield at, at + len(line), row[0] if number else None, number == 0
+            at += len(line)
+        return
+    if form == "label":
+        named: str | None = None
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            text = line.decode("utf-8", "surrogateescape").rstrip("\n")
+            if text.startswith("# "):
+                named = text[2:]
+            elif named is None or len(text.split()) != _LABEL_WORDS:
+                raise _foreign(path, form)
+            yield at, at + len(line), named, False
             at += len(line)
         return
     for line in file:

@@ -5,9 +5,11 @@ import io
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from rfapp.datasets import open_dataset
 from rfapp.errors import OutputError
 from rfapp.frames import Detections, Frame
 from rfapp.sinks.lines import Csv, JsonLines, LineSink, cut_back, line_sink
@@ -105,6 +107,23 @@ def test_full_disk_is_a_sentence() -> None:
         JsonLines(Full()).append("a.png", frame(), Detections.empty())
 
 
+def test_labels_are_what_training_reads(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((200, 300, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "none.png"), np.zeros((20, 30, 3), np.uint8))
+    one = faces(2)
+    with (tmp_path / "label.txt").open("wb") as file, line_sink("label", file) as sink:
+        sink.append("a.png", frame(), one)
+        sink.fail("broken.png", "It is damaged.")
+        sink.append("none.png", frame(), Detections.empty())
+    read = open_dataset(tmp_path / "label.txt")
+    samples = {sample.picture.name: sample for sample in read.samples}
+    assert samples.keys() == {"a.png", "none.png"}
+    assert np.abs(samples["a.png"].boxes - one.boxes).max() < 0.011  # two decimals are written
+    assert samples["a.png"].known.all()
+    assert np.abs(samples["a.png"].landmarks - one.landmarks).max() < 0.011
+    assert len(samples["none.png"].boxes) == 0
+
+
 # ------------------------------------------------------------------------------------------------------- resuming
 
 
@@ -142,9 +161,11 @@ def test_last_source_that_is_known_to_be_complete_is_kept(tmp_path: Path) -> Non
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "label"])
 def test_wherever_it_was_cut(tmp_path: Path, form: str) -> None:
     sources = {"a.mp4": 2, 'odd, "n\nl".png': 1, "b.mp4": -1, "c.png": 1}
+    if form == "label":
+        sources = {"a.png": 1, "# b 1 2.png": 1, "c.png": 1}
     path = tmp_path / "r"
     write(path, form, sources)
     whole = path.read_bytes()
@@ -161,7 +182,14 @@ def test_wherever_it_was_cut(tmp_path: Path, form: str) -> None:
 
 @pytest.mark.parametrize(
     ("form", "content"),
-    [("jsonl", b"not json\n"), ("jsonl", b'{"no": "source"}\n'), ("jsonl", b"[1]\n"), ("csv", b"a,b\n1,2\n")],
+    [
+        ("jsonl", b"not json\n"),
+        ("jsonl", b'{"no": "source"}\n'),
+        ("jsonl", b"[1]\n"),
+        ("csv", b"a,b\n1,2\n"),
+        ("label", b"# a.png\n1 2 3\n"),
+        ("label", b"1 2 3 4\n"),
+    ],
 )
 def test_foreign_files_are_left_alone(tmp_path: Path, form: str, content: bytes) -> None:
     path = tmp_path / "mine"
