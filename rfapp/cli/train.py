@@ -72,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--accumulate", type=int, default=1, metavar="N", help="parts that a batch is divided into to save memory")
     add("--save-every", type=float, default=60.0, metavar="S", help="seconds between two savings (default: 60)")
+    add("--tensorboard", action="store_true", help="write the curves for TensorBoard, too (needs its package)")
     add_output_arguments(parser)
 
 
@@ -93,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.output,
         say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
         save_every_s=arguments.save_every,
+        tensorboard=arguments.tensorboard,
     )
     if first and arguments.json:
         values: dict[str, Any] = {"run": str(arguments.output), **asdict(outcome)}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rfapp.datasets.runs import LOG, RunFolder
 from rfapp.text import mark
+from rfapp.training.board import Board
 
 #: A line about progress is said this often, in seconds.
 EVERY_S = 10.0
@@ -72,10 +73,12 @@ class Meter:
 
 class Teller:
     """Writes and says what happens. ``seconds``: of training, over all parts of the run. A *silent* one, of a process
-    that is not the first, does nothing."""
+    that is not the first, does nothing. With *board* there are files for TensorBoard, too."""
 
-    def __init__(self, run: RunFolder, say: Callable[[str], None], *, silent: bool) -> None:
+    def __init__(self, run: RunFolder, say: Callable[[str], None], *, silent: bool, board: bool = False) -> None:
         self._run, self._say, self._silent = run, say, silent
+        self._with_board = board and not silent
+        self._board: Board | None = None
         self._before = 0.0
         self._began = time.monotonic()
         self._first = self._last = 0
@@ -105,6 +108,8 @@ class Teller:
         self._before, self._began = seconds, time.monotonic()
         self._first = step
         self._run.forget_after(step)
+        if self._with_board:
+            self._board = Board(self._run)
         if step:
             self.say(mark("Going on behind step {step}.").format(step=step))
 
@@ -171,7 +176,12 @@ class Teller:
         self._log(message)
 
     def _event(self, event: str, step: int, epoch: int, **more: object) -> None:
-        self._run.append({"event": event, "time_s": round(self.seconds, 3), "step": step, "epoch": epoch, **more})
+        whole = {"event": event, "time_s": round(self.seconds, 3), "step": step, "epoch": epoch, **more}
+        self._run.append(whole)
+        if self._board is not None:
+            self._board.take(whole)
+            if event == "end":
+                self._board.close()
 
 
 def _duration(seconds: float) -> str:

@@ -75,17 +75,19 @@ def train(
     *,
     say: Callable[[str], None] = lambda line: None,
     save_every_s: float = 60.0,
+    tensorboard: bool = False,
 ) -> Outcome:
     """Train as *plan* says, in *folder*; a run that was begun there with the same plan is gone on with.
 
     Ends after the last step; or after the current one when the file ``stop`` appears in *folder* or the process is
-    interrupted or asked to end: then all is saved. *say* gets lines about what goes on. Raises RfappError.
+    interrupted or asked to end: then all is saved. *say* gets lines about what goes on. *tensorboard*: the curves go to
+    a folder for TensorBoard, too. Raises RfappError.
     """
     world = World.from_environment()
     run = RunFolder(folder)
     _check_folder(run)
     with _held(run, world), Stopping(run) as stopping:
-        teller = Teller(run, say if world.first else lambda line: None, silent=not world.first)
+        teller = Teller(run, say if world.first else lambda line: None, silent=not world.first, board=tensorboard)
         device, precision = choose(plan.device, plan.precision, world)
         world.join(device)
         try:
