@@ -57,7 +57,7 @@ class Turns:
         self.window.resize(1000, 640)
         self.window.show()
         self.pipeline.start()
-        self.window.open(clip)
+        self.window.player.open(clip)
         while self.pipeline.statistics.detected < 60:
             wait(0.1)
 
@@ -68,7 +68,7 @@ class Turns:
     def turn(self, settings: Settings, *, record: bool = False) -> dict[str, float]:
         self.pipeline.apply(settings)
         if record:
-            self.window.record(self.folder / f"{time.monotonic_ns()}.mp4")
+            self.window.commands.record(self.folder / f"{time.monotonic_ns()}.mp4")
         wait(SETTLE_S)
         shown, cpu, began = self.pipeline.statistics.shown, self.cpu_s(), time.perf_counter()
         wait(self.seconds)

@@ -65,23 +65,23 @@ class Soak:
         self.window.show()
         self.pipeline.subscribe(on_recorded=self.recordings.append)
         self.pipeline.start()
-        self.window.open(self.sources[0])
+        self.window.player.open(self.sources[0])
         self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
 
     def actions(self) -> dict[str, Callable[[], object]]:
         """What a user might do now, by name."""
-        settings, chosen = self.window._settings, self.random.choice
+        settings, chosen = self.window.settings.now, self.random.choice
 
         def change(**values: object) -> None:
-            self.window._change(settings.changed(**values))
+            self.window.settings.put(settings.changed(**values))
 
         return {
-            "source": lambda: self.window.open(chosen(self.sources)),
+            "source": lambda: self.window.player.open(chosen(self.sources)),
             "size": lambda: change(detector_size=chosen(SIZES)),
             "score": lambda: change(detector_score=self.random.uniform(0.2, 0.9)),
             "mirror": lambda: change(view_mirror=not settings.view.mirror),
-            "play": self.window.play_or_pause,
+            "play": self.window.player.play_or_pause,
             "seek": lambda: self.pipeline.seek(self.random.uniform(0, 8)),
             "step": lambda: self.pipeline.step(chosen((-1, 1))),
             "speed": lambda: change(source_speed=chosen((0.5, 1.0, 2.0))),
@@ -108,7 +108,7 @@ class Soak:
         self.actions()[name]()
         if isinstance(self.pipeline.state, Failed):
             self.failures.append(str(self.pipeline.state.error))
-            self.window.open("sample")
+            self.window.player.open("sample")
 
     def wait(self, seconds: float) -> None:
         loop = QEventLoop()
@@ -118,10 +118,10 @@ class Soak:
     def warm_up(self) -> None:
         """Everything once: each source, model and way of hiding, and a recording."""
         for source in self.sources:
-            self.window.open(source)
+            self.window.player.open(source)
             self.wait(3.0)
         for model in known():
-            self.window._change(self.window._settings.changed(detector_model=model))
+            self.window.settings.put(self.window.settings.now.changed(detector_model=model))
             self.wait(4.0)
         for name in self.actions():
             for _ in range(4 if name == "hide" else 2):
@@ -133,10 +133,10 @@ class Soak:
         sizes that came last, up to five of them and 15 to 80 MB each, are kept on purpose."""
         self.pipeline.stop_recording()
         self.window.resize(900, 600)
-        self.window._change(self.plain.changed(detector_model="mobilenet0.25-imported"))
+        self.window.settings.put(self.plain.changed(detector_model="mobilenet0.25-imported"))
         self.wait(4.0)
-        self.window._change(self.plain)
-        self.window.open(self.sources[0])
+        self.window.settings.put(self.plain)
+        self.window.player.open(self.sources[0])
         self.wait(MEASURED_S)
         latency = self.pipeline.statistics.latency(60)
         return {

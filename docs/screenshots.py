@@ -62,7 +62,7 @@ class Studio:
         return FaceDetector.from_settings(settings)
 
     def play(self, address: str = "sample", seconds: float = 2.5) -> None:
-        self.window.open(address)
+        self.window.player.open(address)
         wait(lambda: self.pipeline.statistics.detected > 30, 20)
         wait(lambda: False, seconds)
 
@@ -109,13 +109,13 @@ def empty(studio: Studio) -> None:
 
 
 def loading(studio: Studio) -> None:
-    studio.window.open("sample")
+    studio.window.player.open("sample")
     wait(lambda: studio.window.view.result is not None, 10)
     wait(lambda: False, 1.0)
 
 
 def error(studio: Studio) -> None:
-    studio.window.open("holiday/beach.mp4")
+    studio.window.player.open("holiday/beach.mp4")
     wait(lambda: False, 0.6)
 
 
@@ -127,7 +127,7 @@ def cameras(studio: Studio) -> None:
 
 
 def following(studio: Studio) -> None:
-    studio.window.toggle_tracking()
+    studio.window.commands.toggle_tracking()
     studio.play()
 
 
@@ -139,20 +139,20 @@ def thumbnails(studio: Studio) -> None:
         folder.mkdir()
         for number in range(12):
             write_picture(folder / f"picture {number + 1}.png", scene.render(number * 45))
-        studio.window.open(str(folder))
+        studio.window.player.open(str(folder))
         wait(lambda: studio.window.view.result is not None and studio.window.view.result.fresh, 20)
         studio.pipeline.pause()
         wait(lambda: False, 2.0)
 
 
 def hiding(studio: Studio) -> None:
-    studio.window.toggle_hiding()
+    studio.window.commands.toggle_hiding()
     studio.play()
     result = studio.window.view.result
     assert result is not None
     assert result.detections is not None
     assert result.detections.tracks is not None
-    studio.window.show_or_hide_face(int(result.detections.tracks[0]))
+    studio.window.commands.show_or_hide_face(int(result.detections.tracks[0]))
     wait(lambda: False, 0.5)
 
 

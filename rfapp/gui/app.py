@@ -81,13 +81,13 @@ def run(start: Start) -> int:
         for problem in problems:
             window.tell(sentence_of(problem))
         if start.sources:
-            window.open_all(start.sources)
+            window.player.open_all(start.sources)
             if start.record is not None:
-                window.record(start.record)
+                window.commands.record(start.record)
         else:
             window.look_for_cameras()
         if start.virtual_camera:
-            window.toggle_sending()
+            window.commands.toggle_sending()
 
     window.first_painted.connect(begin)
     window.show()

@@ -7,7 +7,7 @@ import binascii
 import logging
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rfapp.places import config_dir
@@ -26,10 +26,11 @@ class Memory:
     pane_open: bool = True
     recent: tuple[str, ...] = ()
 
-    def opened(self, address: str) -> Memory:
-        """With *address* as the newest."""
-        rest = (other for other in self.recent if other != address)
-        return replace(self, recent=(address, *rest)[:MOST_RECENT])
+
+def with_newest(recent: Sequence[str], address: str) -> tuple[str, ...]:
+    """*recent* with *address* as the newest, and not longer than it may be."""
+    rest = (other for other in recent if other != address)
+    return (address, *rest)[:MOST_RECENT]
 
 
 def memory_file() -> Path:

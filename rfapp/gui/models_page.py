@@ -16,37 +16,34 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QFrame,
-    QHBoxLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
     QMenu,
     QMessageBox,
-    QProgressBar,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
-from rfapp.errors import RfappError
 from rfapp.gui.flow import Flow, scrolling
-from rfapp.gui.tasks import Task
-from rfapp.gui.texts import filled, sentence_of, translated
+from rfapp.gui.task_line import TaskLine
+from rfapp.gui.texts import filled, translated
 from rfapp.gui.theme import Theme
 from rfapp.models.config import ARCHITECTURES
 from rfapp.text import mark
 from rfapp.weights import float_models, known
-from rfapp.weights.downloads import DOWNLOADS, Cancelled, Download, fetch
+from rfapp.weights.downloads import DOWNLOADS, Download, fetch
 from rfapp.weights.manifest import Model
 
 #: Words of the manifests.
 LEVELS = {"easy": mark("easy"), "medium": mark("medium"), "hard": mark("hard")}
 ORIGINAL = mark("original")
 #: Said of a network that takes seconds for a picture.
+NOT_LIVE = mark("accurate, not live")
 #: In a narrower page its halves stand below each other.
 NARROW = 640
-NOT_LIVE = mark("accurate, not live")
 #: Calls that “Measure speed” takes the middle of.
 CALLS = 30
 
@@ -75,7 +72,6 @@ class ModelsPage(QWidget):
         self._models: dict[str, Model] = {}
         self._current = ""
         self._speeds: dict[str, str] = {}
-        self._task: Task | None = None
         self.list = QListWidget(accessibleName=self.tr("Models"))
         self.list.setMinimumSize(190, 120)
         self.list.currentItemChanged.connect(lambda *_: self._show_chosen())
@@ -153,24 +149,10 @@ class ModelsPage(QWidget):
         self.remove_button.clicked.connect(self._ask_remove)
         column.addLayout(Flow((self.use_button, self.measure_button, self.verify_button, self.remove_button)))
         column.addWidget(QFrame(objectName="rule"))
-        column.addLayout(self._build_progress())
+        self.tasks = TaskLine()
+        self.tasks.busy_changed.connect(self._show_busy)
+        column.addWidget(self.tasks)
         column.addStretch(1)
-        return column
-
-    def _build_progress(self) -> QVBoxLayout:
-        self._said = QLabel(wordWrap=True)
-        self._said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._bar = QProgressBar(textVisible=False)
-        self._bar.setMaximumHeight(8)
-        self._cancel = QPushButton(self.tr("Cancel"))
-        self._cancel.clicked.connect(self._cancel_task)
-        row = QHBoxLayout(spacing=10)
-        row.addWidget(self._bar, 1)
-        row.addWidget(self._cancel)
-        column = QVBoxLayout(spacing=8)
-        column.addWidget(self._said)
-        column.addLayout(row)
-        self._busy(False)
         return column
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -217,10 +199,10 @@ class ModelsPage(QWidget):
     def _show_chosen(self) -> None:
         model = self._models.get(self._chosen_name())
         for button in (self.use_button, self.measure_button, self.verify_button, self.remove_button):
-            button.setEnabled(model is not None and self._task is None)
+            button.setEnabled(model is not None and not self.tasks.busy)
         if model is None:
             return
-        self.remove_button.setEnabled(not model.shipped and self._task is None)
+        self.remove_button.setEnabled(not model.shipped and not self.tasks.busy)
         self.remove_button.setToolTip(self.tr("It comes with rfapp and stays") if model.shipped else "")
         self.use_button.setText(self.tr("In use") if model.name == self._current else self.tr("Use this model"))
         self._title.setText(model.title or model.name)
@@ -268,12 +250,12 @@ class ModelsPage(QWidget):
                 where = f"{detector.device_title}, {detector.engine} {detector.precision}"
             return name, filled(said, ms=median(times) * 1e3, size="640×640", where=where)
 
-        self._start(work, self.tr("Measuring {name}…").format(name=name), self._measured)
+        self.tasks.start(work, self.tr("Measuring {name}…").format(name=name), self._measured)
 
     @Slot(object)
     def _measured(self, result: tuple[str, str]) -> None:
         self._speeds[result[0]] = result[1]
-        self._finish("")
+        self._show_chosen()
 
     def _verify(self) -> None:
         model = self._models[self._chosen_name()]
@@ -284,10 +266,10 @@ class ModelsPage(QWidget):
             verify(model)
             return model.name
 
-        self._start(
+        self.tasks.start(
             work,
             self.tr("Verifying {name}…").format(name=model.name),
-            lambda name: self._finish(self.tr("{name} is whole.").format(name=name)),
+            lambda name: self.tasks.tell(self.tr("{name} is whole.").format(name=name)),
         )
 
     def _ask_remove(self) -> None:
@@ -308,10 +290,10 @@ class ModelsPage(QWidget):
 
             return remove_model(name).name
 
-        self._start(
+        self.tasks.start(
             work,
             self.tr("Removing {name}…").format(name=name),
-            lambda gone: self._finish(self.tr("{name} is gone.").format(name=gone), list_changed=True),
+            lambda gone: self._changed(self.tr("{name} is gone.").format(name=gone)),
         )
 
     def _choose_import(self) -> None:
@@ -330,7 +312,7 @@ class ModelsPage(QWidget):
         def work(tell: Callable[[int, int], bool]) -> Any:
             return _import(path, None)
 
-        self._start(work, self.tr("Importing {file}…").format(file=path.name), self._imported)
+        self.tasks.start(work, self.tr("Importing {file}…").format(file=path.name), self._imported)
 
     def download(self, item: Download, folder: Path | None = None) -> None:
         """Fetch published weights and import them."""
@@ -343,61 +325,26 @@ class ModelsPage(QWidget):
             file.unlink(missing_ok=True)
             return done
 
-        self._start(work, self.tr("Downloading {title}…").format(title=item.title), self._imported)
+        self.tasks.start(work, self.tr("Downloading {title}…").format(title=item.title), self._imported)
 
     @Slot(object)
     def _imported(self, done: Any) -> None:
         text = self.tr("{name} is ready.").format(name=done.model.name)
-        self._finish(f"{translated(done.warning)} {text}".strip(), list_changed=True)
+        self._changed(f"{translated(done.warning)} {text}".strip())
         for row in range(self.list.count()):
             if self.list.item(row).data(Qt.ItemDataRole.UserRole) == done.model.name:
                 self.list.setCurrentRow(row)
 
-    # ------------------------------------------------------------------------------ tasks
-
-    def _start(self, work: Callable[[Callable[[int, int], bool]], Any], text: str, then: Callable[[Any], None]) -> None:
-        if self._task is not None:
-            return
-        self._task = Task(work, self)
-        self._task.advanced.connect(self._advance)
-        self._task.succeeded.connect(then)
-        self._task.failed.connect(self._failed)
-        self._said.setText(text)
-        self._busy(True)
-        self._task.start()
-
-    @Slot(object, object)
-    def _advance(self, done: int, total: int) -> None:
-        # In thousandths: Qt's bars count in 32 bits.
-        self._bar.setRange(0, 1000 if total else 0)
-        self._bar.setValue(round(1000 * done / total) if total else 0)
-
-    @Slot(object)
-    def _failed(self, error: RfappError) -> None:
-        self._finish(self.tr("Cancelled.") if isinstance(error, Cancelled) else sentence_of(error))
-
-    def _finish(self, text: str, *, list_changed: bool = False) -> None:
-        self._task = None
-        self._busy(False)
-        self._said.setText(text)
-        if list_changed:
-            self.refresh()
-            self.changed.emit()
-        self._show_chosen()
-
-    def _cancel_task(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    def _busy(self, busy: bool) -> None:
-        self._bar.setRange(0, 0)
-        self._bar.setVisible(busy)
-        self._cancel.setVisible(busy)
+    @Slot(bool)
+    def _show_busy(self, busy: bool) -> None:
         for button in (self.import_button, self.download_button):
             button.setEnabled(not busy)
-        if busy:
-            for button in (self.use_button, self.measure_button, self.verify_button, self.remove_button):
-                button.setEnabled(False)
+        self._show_chosen()
+
+    def _changed(self, told: str) -> None:
+        self.tasks.tell(told)
+        self.refresh()
+        self.changed.emit()
 
 
 def _precision(ap: Mapping[str, float]) -> str:

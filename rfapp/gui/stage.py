@@ -48,6 +48,7 @@ class Stage(QWidget):
         self.banner.hide()
         self.view.show_result(None)
 
+    @Slot(object)
     def show_cameras(self, cameras: Sequence[Camera]) -> None:
         """Offer *cameras* in the empty window."""
         self._cameras = cameras

@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 )
 
 from rfapp.datasets.runs import LOG, METRICS, Metrics, RunFolder, runs_in
+from rfapp.gui import dialogs
 from rfapp.gui.curves import Curves, Series
 from rfapp.gui.flow import Flow, scrolling
 from rfapp.gui.found_pictures import FoundPictures
@@ -202,6 +203,15 @@ class TrainingPage(QWidget):
     def running(self) -> list[Path]:
         """The runs that are going on."""
         return [run.path for run in runs_in(self.root) if run.is_running()]
+
+    def may_close(self) -> bool:
+        """Ask what becomes of a training that is under way. False: the window is to stay."""
+        running = self.running()
+        answer = dialogs.ask_about_training(self, running[0].name) if running else "go on"
+        if answer == "stop":
+            for folder in running:
+                RunFolder(folder).stop()
+        return answer is not None
 
     @Slot()
     def refresh(self) -> None:

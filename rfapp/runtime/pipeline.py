@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,17 +26,7 @@ from rfapp.runtime.outputs import OutputEvents, Outputs
 from rfapp.runtime.playing import Playing
 from rfapp.runtime.recorder import Recording
 from rfapp.runtime.sender import Sending
-from rfapp.runtime.states import (
-    DetectorTitle,
-    Ended,
-    Failed,
-    Idle,
-    LiveResult,
-    Opening,
-    Paused,
-    Running,
-    State,
-)
+from rfapp.runtime.states import DetectorTitle, Ended, Failed, Idle, LiveResult, Opening, Paused, Running, State
 from rfapp.runtime.statistics import Statistics
 from rfapp.runtime.subscribers import Subscribers
 from rfapp.runtime.watchdog import WatchDog
@@ -70,7 +59,6 @@ class LivePipeline:
         self._subscribers = Subscribers()
         self._lock = self._now.lock
         self._stalled: CameraFailed | None = None
-        self._times: deque[float] = deque(maxlen=1_000)  # of the frames that were shown, for steps back
         self._asleep = False
         self.statistics = Statistics()
         self._detectors = Detectors(
@@ -198,10 +186,7 @@ class LivePipeline:
                 capture.step()
             elif frame is not None and info.seekable:
                 capture.pause()
-                # A seek leads to the first frame at or after its time: a bit less finds it in any case.
-                before = [time_s for time_s in self._times if 0 < frame.time_s - time_s < 0.5]
-                usual = frame.time_s - 1 / (info.rate or 25.0)
-                self.seek(max(0.0, max(before, default=usual) - 0.25 / (info.rate or 25.0)))
+                self.seek(self._now.time_before(frame))
 
     def apply(self, settings: Settings) -> None:
         """Use *settings* from the next frame on. While the picture stands still it is detected again."""
@@ -296,8 +281,8 @@ class LivePipeline:
             self._now.capture.close()
             self._now.capture = None
         self._inference.forget()
-        self._now.last = self._stalled = None
-        self._times.clear()
+        self._now.forget()
+        self._stalled = None
 
     def _start_capture(self, title: str, *, after: RfappError | None = None, paused: bool = False) -> None:
         source = self._source
@@ -324,8 +309,7 @@ class LivePipeline:
         with self._lock:
             if capture is not self._now.capture or frame.generation != self._now.generation:
                 return
-            self._now.last = frame
-            self._times.append(frame.time_s)
+            self._now.note(frame)
             if self._stalled is not None and capture.info is not None:
                 self._stalled = None
                 self._tell_state(Running(capture.info))

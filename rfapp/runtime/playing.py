@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 
 from rfapp.frames import Frame
@@ -20,7 +21,7 @@ class Playing:
     """What is played just now, and how it is to be shown.
 
     The pipeline changes it, with ``lock`` held; each thread reads it. ``shown``: the numbers of the faces that are not
-    hidden while others are. ``last``: the newest frame of this ``generation``.
+    hidden while others are. ``last``: the newest frame of this ``generation``; ``times``: its and those before.
     """
 
     settings: Settings
@@ -30,6 +31,7 @@ class Playing:
     recorder: Recorder | None = None
     sender: Sender | None = None
     last: Frame | None = None
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=1_000))
     shown: frozenset[int] = frozenset()
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -37,6 +39,23 @@ class Playing:
     def info(self) -> SourceInfo | None:
         """What the source says of itself; None while it is not open."""
         return None if self.capture is None else self.capture.info
+
+    def note(self, frame: Frame) -> None:
+        """*frame* is the newest one."""
+        self.last = frame
+        self.times.append(frame.time_s)
+
+    def forget(self) -> None:
+        """The frames that come are of another source."""
+        self.last = None
+        self.times.clear()
+
+    def time_before(self, frame: Frame) -> float:
+        """Where to seek, in seconds of the source's clock, to find the frame before *frame*."""
+        gap = 1 / ((self.info and self.info.rate) or 25.0)
+        before = [time_s for time_s in self.times if 0 < frame.time_s - time_s < 0.5]
+        # A seek leads to the first frame at or after its time: a bit less finds it in any case.
+        return max(0.0, max(before, default=frame.time_s - gap) - 0.25 * gap)
 
     @property
     def takers(self) -> list[Taker]:

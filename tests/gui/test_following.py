@@ -22,7 +22,7 @@ HIDDEN = Settings().changed(hiding_how="fill", view_boxes=False, view_scores=Fal
 
 
 def play(window, qtbot, kind=Patterned, **about) -> None:
-    window._address = "clip.mp4"
+    window.player.address = "clip.mp4"
     window.pipeline.open(lambda: kind(**about), title="clip.mp4")
     qtbot.waitUntil(lambda: window.view.result is not None and window.view.result.fresh)
 
@@ -67,7 +67,7 @@ def test_hiding_at_a_click_and_by_key_in_the_way_that_was_last_chosen(make_windo
     qtbot.waitUntil(lambda: not is_hidden(window, 0))
     qtbot.keyClick(window, Qt.Key.Key_H)
     qtbot.waitUntil(lambda: is_hidden(window, 0))
-    assert window._settings.hiding.how == "fill"
+    assert window.settings.now.hiding.how == "fill"
 
 
 def test_a_click_on_a_face_shows_it_and_hides_it_again(make_window, qtbot):
@@ -166,7 +166,7 @@ def test_a_minimised_window_goes_on_recording(make_window, qtbot, videos):
     window = make_window(detector=TwoFaces)
     window.pipeline.open(lambda: Clip(length=5000), title="clip.mp4")
     qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Running) and window.view.result is not None)
-    window.toggle_recording()
+    window.commands.toggle_recording()
     window.pipeline.sleep(True)
     before = window.pipeline.recording.frames
     qtbot.waitUntil(lambda: window.pipeline.recording.frames > before + 20, timeout=8000)
@@ -179,7 +179,7 @@ def test_closing_the_window_completes_the_recording(make_window, qtbot, videos):
     window = make_window(detector=TwoFaces)
     window.pipeline.open(lambda: Clip(length=5000), title="clip.mp4")
     qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Running) and window.view.result is not None)
-    window.toggle_recording()
+    window.commands.toggle_recording()
     qtbot.waitUntil(lambda: window.pipeline.recording.frames > 20, timeout=8000)
     assert window.close()
     assert window.pipeline.close(10)
@@ -241,7 +241,7 @@ def test_several_files_play_one_after_the_other(make_window, qtbot, tmp_path):
     window = make_window(detector=TwoFaces)
     titles = []
     window.toolbar.picker.show_title = lambda address, title: titles.append(title)
-    window.open_all(paths)
+    window.player.open_all(paths)
     qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Ended) and len(set(titles)) == 3, timeout=15_000)
     assert list(dict.fromkeys(titles)) == [f"clip{number}.mp4 ({number + 1} of 3)" for number in range(3)]
     qtbot.keyClick(window, Qt.Key.Key_P)
@@ -249,7 +249,7 @@ def test_several_files_play_one_after_the_other(make_window, qtbot, tmp_path):
     qtbot.keyClick(window, Qt.Key.Key_P)
     qtbot.keyClick(window, Qt.Key.Key_N)
     qtbot.waitUntil(lambda: titles[-1] == "clip1.mp4 (2 of 3)")
-    window.open(paths[2])
+    window.player.open(paths[2])
     qtbot.waitUntil(lambda: titles[-1] == "clip2.mp4")
 
 
@@ -260,6 +260,6 @@ def test_a_picture_of_a_list_is_shown_for_a_while(make_window, qtbot, tmp_path):
         cv2.imwrite(str(tmp_path / f"p{number}.png"), np.full((HEIGHT, WIDTH, 3), 100, np.uint8))
     window = make_window(Settings().changed(source_picture_seconds=0.6), detector=TwoFaces)
     began = time.monotonic()
-    window.open_all([str(tmp_path / f"p{number}.png") for number in range(2)])
-    qtbot.waitUntil(lambda: window._address.endswith("p1.png"), timeout=10_000)
+    window.player.open_all([str(tmp_path / f"p{number}.png") for number in range(2)])
+    qtbot.waitUntil(lambda: window.player.address.endswith("p1.png"), timeout=10_000)
     assert time.monotonic() - began > 0.5

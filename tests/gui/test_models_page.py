@@ -37,7 +37,7 @@ def choose(page, name) -> None:
 
 
 def said(page) -> str:
-    return page._said.text()
+    return page.tasks.text()
 
 
 def test_it_lists_what_is_known_and_tells_licence_and_origin(page):

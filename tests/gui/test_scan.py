@@ -40,7 +40,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(window: Window, qtbot, film: Path) -> Window:
-    window.open(str(film))
+    window.player.open(str(film))
     qtbot.waitUntil(lambda: window.timeline.isVisible() and window.view.result is not None, timeout=10_000)
     return window
 
@@ -156,7 +156,7 @@ def test_the_picture_goes_on_meanwhile(window, qtbot, film):
     qtbot.waitUntil(lambda: bool(Counter.made))
     window.timeline.go_to(1.0)
     qtbot.waitUntil(lambda: window.view.result.frame.time_s > 1.0)
-    window._settings_changed(Settings().changed(detector_score=0.9))
+    window.settings.put(Settings().changed(detector_score=0.9))
     assert window.scans.running.settings.detector.score == 0.6
     assert "Finding all faces" in window.scans.bar.text
     window.scans.cancel()

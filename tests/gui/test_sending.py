@@ -31,14 +31,14 @@ def test_a_key_and_the_menu_begin_and_end_it_and_the_status_line_says_so(window,
 def test_without_the_library_one_sentence_says_what_to_install(window, qtbot, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
     open_clip(window, length=2000)
-    window.toggle_sending()
+    window.commands.toggle_sending()
     qtbot.waitUntil(lambda: "pyvirtualcam, which is not installed. Install it" in shown_texts(window))
     qtbot.waitUntil(lambda: not entry(window).isChecked())
 
 
 def test_a_device_that_goes_away_ends_it_with_a_sentence(window, qtbot, device):
     open_clip(window, length=2000)
-    window.toggle_sending()
+    window.commands.toggle_sending()
     qtbot.waitUntil(lambda: bool(device.pictures))
     device.broken = OSError("No such device")
     qtbot.waitUntil(lambda: "takes no more pictures" in shown_texts(window))

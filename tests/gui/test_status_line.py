@@ -71,8 +71,8 @@ def test_faces_are_cut_out_of_the_picture_that_was_looked_at_last(make_window, q
 
     qtbot.waitUntil(between, timeout=8000)
     shown = window.view.result
-    window.save_crops()
-    window.save_snapshot()
+    window.commands.save_crops()
+    window.commands.save_snapshot()
     for result in cut:
         assert result.fresh
         assert len(result.detections) == 2

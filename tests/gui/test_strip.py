@@ -50,9 +50,9 @@ def strip_of(window) -> QListView:
 
 
 def opened(window, qtbot, folder: Path) -> QListView:
-    window.open(str(folder))
+    window.player.open(str(folder))
     qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Running) and strip_of(window).isVisible(), timeout=10_000)
-    window.play_or_pause()
+    window.player.play_or_pause()
     qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Paused) and window.view.result is not None)
     return strip_of(window)
 
@@ -102,7 +102,7 @@ def test_a_click_and_the_enter_key_go_to_a_picture(window, qtbot, folder):
 
 def test_the_present_picture_is_scrolled_into_sight(window, qtbot, folder):
     strip = opened(window, qtbot, folder)
-    window.pipeline.seek(38 / window._info.rate)
+    window.pipeline.seek(38 / window.player.info.rate)
     qtbot.waitUntil(lambda: "shown now" in spoken(strip, 38))
     shown = strip.visualRect(strip.model().index(38, 0))
     assert strip.viewport().rect().contains(shown.center())
@@ -130,15 +130,15 @@ def test_hidden_it_reads_nothing_and_that_is_remembered(make_window, qtbot, fold
     opened(window, qtbot, folder)
     qtbot.keyClick(window, Qt.Key.Key_L)
     assert not strip_of(window).isVisible()
-    assert not window._settings.view.thumbnails
+    assert not window.settings.now.view.thumbnails
     qtbot.wait(150)
     read.clear()
-    window.pipeline.seek(38 / window._info.rate)
+    window.pipeline.seek(38 / window.player.info.rate)
     qtbot.waitUntil(lambda: window.view.result.frame.index == 38)
     qtbot.wait(150)
     assert read == []
-    other = make_window(window._settings)
-    other.open(str(folder))
+    other = make_window(window.settings.now)
+    other.player.open(str(folder))
     qtbot.waitUntil(lambda: other.view.result is not None, timeout=10_000)
     assert not strip_of(other).isVisible()
 
@@ -155,29 +155,29 @@ def test_hidden_faces_are_hidden_in_thumbnails_too(make_window, qtbot, tmp_path)
         return float(cell(strip, 1)[20:60, 20:90].astype(float).std())
 
     qtbot.waitUntil(lambda: contrast() > 40)
-    window.toggle_hiding()
+    window.commands.toggle_hiding()
     qtbot.waitUntil(lambda: contrast() < 5)
-    window.toggle_hiding()
+    window.commands.toggle_hiding()
     qtbot.waitUntil(lambda: contrast() > 40)
 
 
 def test_a_list_of_files_has_one_too(window, qtbot, folder, tmp_path):
     names = [str(folder / f"picture {number}.png") for number in (1, 2, 4)] + [str(tmp_path / "gone.jpg")]
-    window.open_all(names)
+    window.player.open_all(names)
     strip = strip_of(window)
     qtbot.waitUntil(lambda: strip.isVisible() and has_colour(cell(strip, 2), COLOURS[3]), timeout=10_000)
     qtbot.waitUntil(lambda: "no file" in strip.model().index(3, 0).data(Qt.ItemDataRole.ToolTipRole))
     place = strip.visualRect(strip.model().index(2, 0)).center()
     qtbot.mouseClick(strip.viewport(), Qt.MouseButton.LeftButton, pos=place)
-    qtbot.waitUntil(lambda: window._address == names[2])
+    qtbot.waitUntil(lambda: window.player.address == names[2])
     qtbot.waitUntil(lambda: "shown now" in spoken(strip, 2))
-    window.open("sample")
+    window.player.open("sample")
     qtbot.waitUntil(lambda: not strip.isVisible(), timeout=10_000)
 
 
 def test_one_picture_or_a_low_window_has_none(make_window, qtbot, folder):
     window = make_window()
-    window.open_all([str(folder / "picture 1.png")])
+    window.player.open_all([str(folder / "picture 1.png")])
     qtbot.waitUntil(lambda: window.view.result is not None, timeout=10_000)
     assert not strip_of(window).isVisible()
     opened(window, qtbot, folder)

@@ -112,7 +112,7 @@ def test_a_run_is_started_watched_stopped_gone_on_with_and_used(
 
     # Closing asks; "cancel" keeps the window.
     monkeypatch.setattr(QMessageBox, "exec", lambda self: None)
-    assert not window._may_close()
+    assert not window.close()
 
     qtbot.mouseClick(page.stop_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "stopped" in page.status.text(), timeout=60_000)

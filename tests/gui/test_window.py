@@ -28,7 +28,7 @@ def open_clip(window, **about):
         clips.append(Clip(**about))
         return clips[-1]
 
-    window._address = "clip.mp4"
+    window.player.address = "clip.mp4"
     window.pipeline.open(make, title="clip.mp4")
     return clips
 
@@ -94,7 +94,7 @@ def test_the_overlay_stands_where_the_face_is_also_in_the_mirror(make_window, qt
             return faces
 
     window = make_window(detector=LeftFace)
-    window._settings_changed(Settings().changed(view_scores=False, view_landmarks=False))
+    window.settings.put(Settings().changed(view_scores=False, view_landmarks=False))
     open_clip(window, length=1)
     qtbot.waitUntil(lambda: window.view.result is not None and window.view.result.fresh)
 
@@ -173,16 +173,16 @@ def test_settings_and_recent_sources_survive_a_restart(make_window, qtbot, tmp_p
     clip = tmp_path / "clip.mp4"
     clip.touch()
     window.pane.control("detector_score")._box.setValue(0.35)
-    window._address = str(clip)
+    window.player.address = str(clip)
     window.pipeline.open(lambda: Clip(length=1000), title="clip.mp4")
-    qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Running) and bool(window._memory.recent))
+    qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Running) and bool(window.player.recent))
     window.close()
     saved, problems = settings_store.load(settings_store.settings_file())
     assert saved.detector.score == 0.35
     assert problems == []
     again = make_window(saved)
     assert again.pane.control("detector_score").value() == 0.35
-    assert again._memory.recent == (str(clip),)
+    assert again.player.recent == (str(clip),)
     assert again._memory.geometry
 
 
@@ -250,7 +250,7 @@ def test_a_file_dropped_on_the_window_is_opened(window, qtbot, tmp_path):
 
 def test_an_error_stands_where_the_picture_would_be_and_trying_again_helps(window, qtbot, tmp_path):
     path = tmp_path / "later.png"
-    window.open(str(path))
+    window.player.open(str(path))
     qtbot.waitUntil(lambda: "There is no file" in shown_texts(window))
     assert window.view.result is None
     path.write_bytes(cv2.imencode(".png", np.full((40, 60, 3), 99, np.uint8))[1].tobytes())
@@ -335,7 +335,7 @@ def test_the_menu_offers_cameras_by_name(window, qtbot):
     assert texts[:2] == ["Front", "Front (2)"]
     chosen = []
     window.toolbar.picker.chosen.connect(chosen.append)
-    window.toolbar.picker.chosen.disconnect(window.open)
+    window.toolbar.picker.chosen.disconnect(window.player.open)
     window.toolbar.picker.menu().actions()[1].trigger()
     assert chosen == ["camera:Front (2)"]
     window.finder.found.emit([])
@@ -345,10 +345,10 @@ def test_the_menu_offers_cameras_by_name(window, qtbot):
 def test_a_relative_path_is_remembered_whole(window, qtbot, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("here.mp4").touch()
-    window._address = "here.mp4"
+    window.player.address = "here.mp4"
     window.pipeline.open(lambda: Clip(length=1000), title="here.mp4")
-    qtbot.waitUntil(lambda: bool(window._memory.recent))
-    assert window._memory.recent == (str(tmp_path / "here.mp4"),)
+    qtbot.waitUntil(lambda: bool(window.player.recent))
+    assert window.player.recent == (str(tmp_path / "here.mp4"),)
 
 
 def test_settings_that_can_not_be_saved_are_told_and_the_window_goes_on(window, qtbot, monkeypatch):
@@ -382,7 +382,7 @@ def test_a_snapshot_has_the_picture_s_own_size_and_what_is_painted_over_it(make_
     window = make_window(detector=BigFace)
     open_clip(window, length=1)
     qtbot.waitUntil(lambda: window.view.result is not None and window.view.result.fresh)
-    window._address = ""
+    window.player.address = ""
     qtbot.keyClick(window, Qt.Key.Key_S)
     qtbot.waitUntil(lambda: "Saved as" in window.stage.banner.text)
     (path,) = (tmp_path / "rfapp").glob("*.png")
@@ -404,7 +404,7 @@ def test_a_snapshot_that_can_not_be_written_is_told(make_window, qtbot, tmp_path
 
 def test_a_problem_report_holds_versions_and_settings_and_no_picture(own_folders, tmp_path):
     settings_store.save(Settings().changed(detector_score=0.5), settings_store.settings_file())
-    memory.save(memory.Memory().opened("rtsp://me:secret@camera/1"), memory.memory_file())
+    memory.save(memory.Memory(recent=("rtsp://me:secret@camera/1",)), memory.memory_file())
     path = write_report(tmp_path / "report.zip")
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
@@ -423,5 +423,5 @@ def test_a_network_stream_is_typed_in_and_its_password_is_not_shown(window, qtbo
     action = next(a for a in window.toolbar.picker.menu().actions() if "network stream" in a.text())
     action.trigger()
     qtbot.waitUntil(lambda: "can't be opened" in shown_texts(window), timeout=15_000)
-    assert window._address == address
+    assert window.player.address == address
     assert "secret" not in shown_texts(window) + window.toolbar.picker.text() + window.toolbar.picker.toolTip()

@@ -208,7 +208,7 @@ def test_a_source_that_can_not_be_opened_fails_with_its_sentence():
 
 
 def test_one_bad_picture_is_told_and_the_next_ones_follow():
-    clip = Clip(length=4, stills=True, problem={1: PictureUnreadable("“b.jpg” is no picture.")})
+    clip = Clip(length=4, rate=10, stills=True, problem={1: PictureUnreadable("“b.jpg” is no picture.")})
     with playing(of(clip)) as (_, watcher):
         watcher.wait_for_state(Ended)
         assert [str(error) for error in watcher.errors] == ["“b.jpg” is no picture."]
