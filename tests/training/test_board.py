@@ -14,10 +14,10 @@ from rfapp.training.board import FOLDER  # noqa: E402
 from rfapp.training.trainer import train  # noqa: E402
 
 
-def test_the_curves_are_those_of_the_run(plan, changed, tmp_path):
+def test_the_curves_are_those_of_the_run(plan, changed, tmp_path, two_discs):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run = RunFolder(tmp_path / "run")
-    plan = changed(plan, validation="", recipe={"steps": 6, "validations": 2})
+    plan = changed(plan, validation=str(two_discs), recipe={"steps": 6, "validations": 2})
     calls = []
 
     def stop(line):
