@@ -35,13 +35,23 @@ class Outgoing:
     view: ViewSettings | None = None  # None: nothing is drawn
     hidden: Hidden | None = None
 
-    def image(self, into: ByteImage | None) -> ByteImage:
-        """The picture; *into*: an array of the same shape that takes it, where it is not the frame's own."""
-        if self.view is not None and self.faces is not None:
-            return draw_view(self.frame.image, self.faces, self.view, self.hidden, into)
-        if self.hidden is not None:
-            return self.hidden.applied(self.frame.image, into)
-        return self.frame.image
+
+class Canvas:
+    """Makes the pictures that go out, one after the other in the same memory."""
+
+    def __init__(self) -> None:
+        self._memory: ByteImage | None = None
+
+    def image(self, item: Outgoing) -> ByteImage:
+        """The picture, valid until the next one is made: the frame's own where nothing is drawn or hidden."""
+        bare = item.frame.image
+        if item.view is not None and item.faces is not None:
+            self._memory = draw_view(bare, item.faces, item.view, item.hidden, self._memory)
+        elif item.hidden is not None:
+            self._memory = item.hidden.applied(bare, self._memory)
+        else:
+            return bare
+        return self._memory
 
 
 def hiding_for(takers: Iterable[Taker], settings: Settings) -> Settings:

@@ -18,8 +18,8 @@ import av.container
 import av.error
 
 from rfapp.errors import OutputError, RfappError
-from rfapp.frames import ByteImage, Detections, Frame
-from rfapp.runtime.outgoing import Outgoing
+from rfapp.frames import Detections, Frame
+from rfapp.runtime.outgoing import Canvas, Outgoing
 from rfapp.runtime.priority import give_way
 from rfapp.settings import ViewSettings
 from rfapp.sinks.encoding import Encoder
@@ -92,7 +92,7 @@ class Recorder:
         self._dropped = 0
         self._encoder: Encoder | None = None
         self._lines: JsonLines | None = None
-        self._memory: ByteImage | None = None
+        self._canvas = Canvas()
         self._start_s = 0.0
         self._written: dict[tuple[int, int], Frame] = {}
         self.thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -192,11 +192,8 @@ class Recorder:
     def _write(self, item: Outgoing) -> None:
         assert self._encoder is not None
         frame, faces = item.frame, item.faces
-        image = item.image(self._memory)
-        if image is not frame.image:
-            self._memory = image
         seconds = max(frame.captured_at - self._start_s, 0.0)
-        self._encoder.append(image, seconds)
+        self._encoder.append(self._canvas.image(item), seconds)
         recorded = replace(frame, index=self._state.frames, time_s=seconds)
         self._state = replace(self._state, seconds=seconds, frames=self._state.frames + 1)
         if faces is None:

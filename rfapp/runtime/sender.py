@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rfapp.errors import OutputError, RfappError
-from rfapp.frames import ByteImage, Detections, Frame
+from rfapp.frames import Detections, Frame
 from rfapp.runtime.mailbox import Mailbox
-from rfapp.runtime.outgoing import Outgoing
+from rfapp.runtime.outgoing import Canvas, Outgoing
 from rfapp.runtime.priority import give_way
 from rfapp.settings import ViewSettings
 from rfapp.sinks.hiding import Hidden
@@ -58,7 +58,7 @@ class Sender:
         self._blank = False
         self._stopped = threading.Event()
         self._state = Sending()
-        self._memory: ByteImage | None = None
+        self._canvas = Canvas()
         self.thread = threading.Thread(target=self._run, name="virtual camera", daemon=True)
         self.thread.start()
 
@@ -136,9 +136,6 @@ class Sender:
             camera.repeat()
             return
         began = time.monotonic()
-        image = item.image(self._memory)
-        if image is not item.frame.image:
-            self._memory = image
-        camera.append(image)
+        camera.append(self._canvas.image(item))
         self._state = Sending(camera.device, self._state.pictures + 1)
         self._stopped.wait(max(0.0, _APART_S - (time.monotonic() - began)))

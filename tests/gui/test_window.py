@@ -1,21 +1,17 @@
 """The window as its user has it: clicked, typed, dragged, and looked at."""
 
 import threading
-import zipfile
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, QStandardPaths, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QImage
-from PySide6.QtWidgets import QAbstractButton, QInputDialog, QLabel, QPushButton, QSlider, QWidget
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton, QSlider, QWidget
 
 from rfapp import settings as settings_store
-from rfapp.errors import CameraLost, CameraNotFound, OutputError, PictureUnreadable
+from rfapp.errors import CameraLost, CameraNotFound, PictureUnreadable
 from rfapp.gui import memory
 from rfapp.gui.overlay import BOX_COLOUR, LANDMARK_COLOURS
-from rfapp.gui.report import write_report
 from rfapp.runtime import Ended, Idle, Paused, Running
 from rfapp.settings import Settings
 from tests.runtime.fakes import Camera, Clip, FakeDetector
@@ -237,28 +233,6 @@ def test_a_live_source_has_no_time_line(window, qtbot):
     assert not window.timeline.isVisible()
 
 
-def test_a_file_dropped_on_the_window_is_opened(window, qtbot, tmp_path):
-    path = tmp_path / "no such clip.mp4"
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(path))])
-    event = QDropEvent(
-        QPointF(50, 50), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    )
-    window.dropEvent(event)
-    qtbot.waitUntil(lambda: "no such clip.mp4" in shown_texts(window) and "Try again" in shown_texts(window))
-
-
-def test_an_error_stands_where_the_picture_would_be_and_trying_again_helps(window, qtbot, tmp_path):
-    path = tmp_path / "later.png"
-    window.player.open(str(path))
-    qtbot.waitUntil(lambda: "There is no file" in shown_texts(window))
-    assert window.view.result is None
-    path.write_bytes(cv2.imencode(".png", np.full((40, 60, 3), 99, np.uint8))[1].tobytes())
-    qtbot.mouseClick(button(window, "Try again"), Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window.view.result is not None)
-    assert not window.stage.card.isVisible()
-
-
 def test_one_bad_picture_is_told_in_a_strip_and_the_rest_goes_on(window, qtbot):
     open_clip(window, length=3, stills=True, problem={1: PictureUnreadable("“b.jpg” is no picture.")})
     qtbot.waitUntil(lambda: isinstance(window.pipeline.state, Ended))
@@ -326,41 +300,6 @@ def test_the_status_line_tells_device_delay_and_faces(window, qtbot):
     assert "dropped" in text
 
 
-def test_the_menu_offers_cameras_by_name(window, qtbot):
-    from rfapp.sources import Camera
-
-    window.finder.look = lambda: None
-    window.finder.found.emit([Camera("Front", 0, 200), Camera("Front (2)", 2, 200)])
-    texts = [action.text() for action in window.toolbar.picker.menu().actions()]
-    assert texts[:2] == ["Front", "Front (2)"]
-    chosen = []
-    window.toolbar.picker.chosen.connect(chosen.append)
-    window.toolbar.picker.chosen.disconnect(window.player.open)
-    window.toolbar.picker.menu().actions()[1].trigger()
-    assert chosen == ["camera:Front (2)"]
-    window.finder.found.emit([])
-    assert "No camera found" in [action.text() for action in window.toolbar.picker.menu().actions()]
-
-
-def test_a_relative_path_is_remembered_whole(window, qtbot, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("here.mp4").touch()
-    window.player.address = "here.mp4"
-    window.pipeline.open(lambda: Clip(length=1000), title="here.mp4")
-    qtbot.waitUntil(lambda: bool(window.player.recent))
-    assert window.player.recent == (str(tmp_path / "here.mp4"),)
-
-
-def test_settings_that_can_not_be_saved_are_told_and_the_window_goes_on(window, qtbot, monkeypatch):
-    def full(settings, path):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(settings_store, "save", full)
-    window.pane.control("detector_nms")._box.setValue(0.5)
-    qtbot.waitUntil(lambda: "No space left" in window.stage.banner.text, timeout=3000)
-    assert window.pipeline.settings.detector.nms == 0.5
-
-
 def test_a_camera_that_went_away_stays_told_when_a_slow_detection_ends_later(make_window, qtbot):
     cameras = [Camera([0.02] * 30 + [CameraLost("“Fake Cam” is gone.")])]
 
@@ -375,53 +314,3 @@ def test_a_camera_that_went_away_stays_told_when_a_slow_detection_ends_later(mak
     qtbot.wait(1200)
     assert "Waiting for" in shown_texts(window)
     assert window.stage.card.isVisible()
-
-
-def test_a_snapshot_has_the_picture_s_own_size_and_what_is_painted_over_it(make_window, qtbot, tmp_path, monkeypatch):
-    monkeypatch.setattr(QStandardPaths, "writableLocation", lambda *_: str(tmp_path))
-    window = make_window(detector=BigFace)
-    open_clip(window, length=1)
-    qtbot.waitUntil(lambda: window.view.result is not None and window.view.result.fresh)
-    window.player.address = ""
-    qtbot.keyClick(window, Qt.Key.Key_S)
-    qtbot.waitUntil(lambda: "Saved as" in window.stage.banner.text)
-    (path,) = (tmp_path / "rfapp").glob("*.png")
-    image = cv2.imread(str(path))
-    assert image.shape == (48, 64, 3)
-    assert (image[20, 14:18] != 90).any(), "the box is not in it"
-
-
-def test_a_snapshot_that_can_not_be_written_is_told(make_window, qtbot, tmp_path, monkeypatch):
-    blocked = tmp_path / "file"
-    blocked.touch()
-    monkeypatch.setattr(QStandardPaths, "writableLocation", lambda *_: str(blocked))
-    window = make_window()
-    open_clip(window, length=1)
-    qtbot.waitUntil(lambda: window.view.result is not None)
-    qtbot.mouseClick(window.toolbar.snapshot, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "could not be saved" in window.stage.banner.text)
-
-
-def test_a_problem_report_holds_versions_and_settings_and_no_picture(own_folders, tmp_path):
-    settings_store.save(Settings().changed(detector_score=0.5), settings_store.settings_file())
-    memory.save(memory.Memory(recent=("rtsp://me:secret@camera/1",)), memory.memory_file())
-    path = write_report(tmp_path / "report.zip")
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        assert not [name for name in names if b"secret" in archive.read(name)]
-        assert "doctor.json" in names
-        assert "settings.toml" in names
-        assert "PySide6" in archive.read("doctor.json").decode()
-        assert not [name for name in names if name.endswith((".png", ".jpg"))]
-    with pytest.raises(OutputError, match="can't be written"):
-        write_report(tmp_path / "no folder" / "report.zip")
-
-
-def test_a_network_stream_is_typed_in_and_its_password_is_not_shown(window, qtbot, monkeypatch):
-    address = "http://me:secret@127.0.0.1:9/live"
-    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: (f"  {address} ", True))
-    action = next(a for a in window.toolbar.picker.menu().actions() if "network stream" in a.text())
-    action.trigger()
-    qtbot.waitUntil(lambda: "can't be opened" in shown_texts(window), timeout=15_000)
-    assert window.player.address == address
-    assert "secret" not in shown_texts(window) + window.toolbar.picker.text() + window.toolbar.picker.toolTip()
