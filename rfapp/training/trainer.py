@@ -14,22 +14,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from rfapp import __version__
-from rfapp.datasets.runs import LAST, LOCK, LOG, STATE, STOP, RunFolder
-from rfapp.errors import EngineFailed, OutputExists, RfappError, UsageError
+from rfapp.datasets.runs import LOG, RunFolder
+from rfapp.errors import EngineFailed, RfappError, UsageError
 from rfapp.models.config import LUMA_BGR, ModelConfig
-from rfapp.models.networks import Network
 from rfapp.text import mark
-from rfapp.training.devices import Precision, choose, largest_part, threads_kept, worker_count
+from rfapp.training.beginning import begun_before, check_batch, check_folder, held, told_of_memory
+from rfapp.training.devices import Precision, choose, threads_kept, worker_count
 from rfapp.training.gathering import Pictures, gather
 from rfapp.training.initial import fingerprint, initial_network, unfold
 from rfapp.training.keeping import Former
-from rfapp.training.loader import Batch, Order, Share, batches, process_ended
+from rfapp.training.loader import Order, Share, batches, process_ended
 from rfapp.training.objectives import objective_for
 from rfapp.training.optimising import Buffers, RunningMean, learning_rate, optimiser_for
 from rfapp.training.plan import Plan
@@ -85,8 +84,8 @@ def train(
     """
     world = World.from_environment()
     run = RunFolder(folder)
-    _check_folder(run)
-    with _held(run, world), Stopping(run) as stopping:
+    check_folder(run)
+    with held(run, world), Stopping(run) as stopping:
         teller = Teller(run, say if world.first else lambda line: None, silent=not world.first, board=tensorboard)
         device, precision = choose(plan.device, plan.precision, world)
         world.join(device)
@@ -117,10 +116,10 @@ def _train(  # noqa: PLR0917
 ) -> Outcome:
     # ------------------------------------------------------------------------------------------------- set-up
     recipe = plan.recipe
-    _check_batch(plan, world)
+    check_batch(plan, world)
     pictures = gather(plan, teller.say)
     known = {"rfapp": __version__, "init_sha256": fingerprint(plan.init), "pictures": len(pictures.training)}
-    begun = _begin(plan, run, known, world)
+    begun = begun_before(plan, run, known, world)
     state = load_state(run, device) if begun else None
 
     torch.manual_seed(plan.seed)
@@ -252,7 +251,7 @@ def _train(  # noqa: PLR0917
         optimiser.zero_grad(set_to_none=True)
         buffers.keep()
         losses = torch.zeros(len(objective.told), device=device)
-        with _memory(plan, parts, network, device, precision):
+        with told_of_memory(plan, parts, network, device, precision):
             for number, (part, each, found) in enumerate(zip(parts, targets, matches, strict=True), 1):
                 gathering = world.unsynchronised(parallel) if number < len(parts) else _nothing()
                 with gathering:
@@ -324,66 +323,6 @@ def _nothing() -> Iterator[None]:
     yield
 
 
-@contextmanager
-def _held(run: RunFolder, world: World) -> Iterator[None]:
-    """The run's lock, which the first of several processes holds for all."""
-    if world.first:
-        with run.locked():
-            run.clear_stop()
-            yield
-    else:
-        yield
-
-
-def _check_batch(plan: Plan, world: World) -> None:
-    if plan.recipe.batch % (plan.accumulate * world.size):
-        raise UsageError(
-            mark("A batch of {batch} pictures can't be divided among {count} processes in {parts} parts each."),
-            mark("Choose another --batch."),
-            batch=plan.recipe.batch,
-            count=world.size,
-            parts=plan.accumulate,
-        )
-
-
-def _check_folder(run: RunFolder) -> None:
-    """Nothing is written into a folder that holds something else. Raises OutputExists."""
-    ours = (LOCK, LOG, STOP)
-    if not run.path.exists() or run.exists():
-        return
-    if not run.path.is_dir() or any(entry.name not in ours for entry in run.path.iterdir()):
-        raise OutputExists(
-            mark("“{path}” is there already, and it is no training run."),
-            mark("Choose another folder."),
-            path=run.path,
-        )
-
-
-def _begin(plan: Plan, run: RunFolder, known: dict[str, Any], world: World) -> bool:
-    """Write ``run.toml``, or make sure that the run in the folder is this one: then True. Raises OutputExists."""
-    if not (run.exists() and ((run / STATE).exists() or (run / LAST).exists())):
-        # Nothing is lost of a run that ended before it had saved anything.
-        world.wait()
-        if world.first:
-            run.write_plan({**plan.to_mapping(), "made": known})
-        world.wait()
-        return False
-    theirs = run.plan()
-    difference = plan.differs_from(theirs)
-    made = theirs.get("made", {})
-    if not difference:
-        changed = [key for key in ("init_sha256", "pictures") if made.get(key) != known[key]]
-        difference = {"init_sha256": "first weights", "pictures": "training pictures"}[changed[0]] if changed else ""
-    if difference:
-        raise OutputExists(
-            mark("“{path}” holds a run with another {what}."),
-            mark("Choose another folder, or give the options that the run was begun with; its run.toml has them."),
-            path=run.path,
-            what=difference,
-        )
-    return True
-
-
 def _some_batches(
     pictures: Pictures, order: Order, plan: Plan, config: ModelConfig, device: torch.device
 ) -> Iterator[Tensor]:
@@ -392,32 +331,3 @@ def _some_batches(
     loader = batches(pictures.training, order, plan.recipe.augmentation, first=0, last=last, share=share)
     for batch in loader:
         yield prepared(batch.images.to(device), config)
-
-
-@contextmanager
-def _memory(
-    plan: Plan, parts: list[Batch], network: Network, device: torch.device, precision: Precision
-) -> Iterator[None]:
-    """Tell what to do about a graphics card whose memory is full."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        together = len(parts[0].samples)
-        size = plan.recipe.augmentation.size
-        fits = largest_part(network, together, size, device, precision)
-        if not fits:
-            raise EngineFailed(
-                mark("The memory of the graphics card is full, even with a single picture of {size} px at a time."),
-                mark("Close other programs that use it, or train with smaller pictures."),
-                size=size,
-            ) from error
-        counts = range(2, plan.recipe.batch + 1)
-        smaller = (n for n in counts if plan.recipe.batch % n == 0 and plan.recipe.batch // n <= fits)
-        raise EngineFailed(
-            mark("The memory of the graphics card is full with {count} pictures at a time; {fits} fit."),
-            mark("Add “--accumulate {parts}”: the batch stays {batch}, in {parts} parts."),
-            count=together,
-            fits=fits,
-            parts=next(smaller),
-            batch=plan.recipe.batch,
-        ) from error
