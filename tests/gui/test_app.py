@@ -59,11 +59,14 @@ def start(*arguments: str, code: str | None = None, **environment: str) -> subpr
 
 def test_the_sample_shows_faces_and_the_figures_are_told_without_a_network(tmp_path):
     shot = tmp_path / "new folder" / "s.png"
-    done = start("gui", "sample", "--screenshot", str(shot), "--after", "6", code=OFFLINE)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    report = json.loads(done.stdout.splitlines()[-1])
-    assert set(report) >= KEYS
+    for seconds in ("6", "40"):  # on a busy computer the first start, which compiles the network, takes its time
+        done = start("gui", "sample", "--screenshot", str(shot), "--after", seconds, code=OFFLINE)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        report = json.loads(done.stdout.splitlines()[-1])
+        assert set(report) >= KEYS
+        if report["frames_shown"] > 10:
+            break
     assert report["faces_last_frame"] == 5
     assert report["frames_shown"] > 10
     assert report["frames_captured"] >= report["frames_detected"] >= report["frames_shown"]
