@@ -63,13 +63,10 @@ class Prepared:
 
 def prepare(image: ByteImage, size: Size, config: ModelConfig) -> Prepared:
     """Scale the long side of *image* to *size*, and fill up right and bottom with the network's mean colour."""
-    height, width = image.shape[:2]
     scaled: ByteImage = image
-    if size != "original" and max(height, width) != size:
-        factor = size / max(height, width)
-        # A strip of one pixel keeps one pixel.
-        wanted = max(1, round(width * factor)), max(1, round(height * factor))
-        scaled = cv2.resize(image, wanted, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+    scale_x = scale_y = 1.0
+    if size != "original" and max(image.shape[:2]) != size:
+        scaled, scale_x, scale_y = _scaled(image, size)
     rows, columns = scaled.shape[:2]
     padded = ceil(rows / STRIDE) * STRIDE, ceil(columns / STRIDE) * STRIDE
     if padded != (rows, columns):
@@ -78,7 +75,21 @@ def prepare(image: ByteImage, size: Size, config: ModelConfig) -> Prepared:
         filled[:rows, :columns] = scaled
         filled[rows:] = filled[:rows, columns:] = np.round(means).astype(np.uint8)
         scaled = filled
-    return Prepared(np.ascontiguousarray(scaled), width / columns, height / rows)
+    return Prepared(np.ascontiguousarray(scaled), scale_x, scale_y)
+
+
+def _scaled(image: ByteImage, size: int) -> tuple[ByteImage, float, float]:
+    """*image* with its long side scaled to *size*, and pixels of it per pixel of the result, across and down."""
+    height, width = image.shape[:2]
+    factor = size / max(height, width)
+    if min(height, width) * factor < 1:  # a strip of one pixel keeps one pixel
+        wanted = max(1, round(width * factor)), max(1, round(height * factor))
+        scaled = cv2.resize(image, wanted, interpolation=cv2.INTER_LINEAR)
+        return scaled.astype(np.uint8, copy=False), width / wanted[0], height / wanted[1]
+    # One factor for both sides: scaled to whole pixels, the short one would be drawn out or squeezed by up to half a
+    # pixel, and faces of a few pixels with it.
+    scaled = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    return scaled.astype(np.uint8, copy=False), 1 / factor, 1 / factor
 
 
 def built_in_picture() -> ByteImage:

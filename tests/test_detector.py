@@ -486,3 +486,13 @@ def test_a_second_look_at_half_size_finds_a_face_that_fills_the_picture(face):
 def test_no_second_look_at_the_same_size(face, second_pass, size):
     settings = DetectorSettings(second_pass=second_pass, size=size)
     assert second_size(face, settings) is None
+
+
+def test_both_sides_are_scaled_by_one_factor():
+    # 798 · 0.625 = 498.75 rows: squeezed into 499 whole ones, everything would be a little too tall.
+    image = np.zeros((798, 1024, 3), np.uint8)
+    prepared = prepare(image, 640, MOBILENET_025)
+    assert prepared.image.shape == (512, 640, 3)
+    assert prepared.scale_x == prepared.scale_y == 1.6
+    strip = prepare(np.zeros((1, 4000, 3), np.uint8), 640, MOBILENET_025)
+    assert (strip.scale_x, strip.scale_y) == (6.25, 1.0)
