@@ -179,6 +179,8 @@ _PUBLISHED_MOBILENET = Recipe(
     augmentation=Augmentation(size=640),
 )
 
+# With the published weight the gradient of landmarks is twice that of boxes and classes together: in a short run they
+# take what faces need to be found (average precision after a tenth of it 71, 58, 28 instead of 79, 72, 41).
 _QUICK_MOBILENET = Recipe(
     name="quick",
     steps=8300,
@@ -188,6 +190,7 @@ _QUICK_MOBILENET = Recipe(
     clip=20.0,
     ema=0.998,
     least_negatives=64,
+    landmark_weight=0.2,
     augmentation=Augmentation(size=416, scale_range=(0.3, 1.3), least=6.0),
 )
 
