@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -52,6 +53,18 @@ class Screenshot(QObject):
 
     @Slot()
     def _take(self) -> None:
+        try:
+            self.code = 0 if self._written() else 1
+        except OSError as error:  # also where nobody reads what is printed any more
+            self.code = 1
+            with contextlib.suppress(OSError):
+                print(f"rfapp: The screenshot could not be written to “{self._file}”: {error}.", file=sys.stderr)
+        finally:  # whatever happens, the program ends: nobody may be there to close its window
+            self._window.close()
+            QApplication.quit()
+
+    def _written(self) -> bool:
+        """Write the picture and the figures; False where something failed."""
         report = self._report()
         self._file.parent.mkdir(parents=True, exist_ok=True)
         saved = self._window.grab().save(str(self._file))
@@ -61,9 +74,7 @@ class Screenshot(QObject):
         if isinstance(state, Failed):
             print(f"rfapp: {state.error}", file=sys.stderr)
         print(json.dumps(report), flush=True)
-        self.code = 0 if saved and not isinstance(state, Failed) else 1
-        self._window.close()
-        QApplication.quit()
+        return saved and not isinstance(state, Failed)
 
     def _report(self) -> dict[str, Any]:
         statistics, title = self._pipeline.statistics, self._pipeline.detector

@@ -146,3 +146,10 @@ def test_a_mistake_that_nobody_caught_is_logged_told_once_and_ends_nothing(qtbot
     assert told == ["Something went wrong (ZeroDivisionError: a mistake of {ours}). The log tells more."]
     assert caplog.text.count("uncaught in worker") == 2
     assert "Traceback" in caplog.text
+
+
+def test_a_screenshot_that_can_not_be_written_ends_the_program(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = start("gui", "--screenshot", str(tmp_path / "file" / "s.png"), "--after", "0.5")
+    assert done.returncode == 1
+    assert "could not be written" in done.stderr
