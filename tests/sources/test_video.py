@@ -279,7 +279,7 @@ def test_a_closed_video_leaves_no_frame_for_the_garbage_collector(make_video: Ma
         video.seek(0.1)
         video.close()
         del video
-        left = [each for each in gc.get_objects() if isinstance(each, av.VideoFrame) and each.width > 16]
+        left = [each for each in gc.get_objects() if type(each) is av.VideoFrame and each.width > 16]
     finally:
         gc.enable()
     assert left == []
