@@ -124,5 +124,5 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def device(monkeypatch: pytest.MonkeyPatch) -> Device:
     """A virtual camera that takes what is sent to it, in place of pyvirtualcam's."""
     made = Device()
-    monkeypatch.setitem(sys.modules, "pyvirtualcam", made.library())
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", made.module())
     return made

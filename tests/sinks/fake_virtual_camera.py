@@ -19,7 +19,7 @@ class Device:
         self.missing = ""
         self.broken: Exception | None = None
 
-    def library(self) -> ModuleType:
+    def module(self) -> ModuleType:
         device = self
 
         class PixelFormat:
