@@ -181,16 +181,25 @@ def step(title: str, *attempts: list[list[str]], hint: str = "") -> None:
 
 def hand_over(command: list[str], environment: dict[str, str] | None = None) -> int:
     """Run *command* in our place and return its exit status. It gets every Ctrl-C and every polite end itself."""
-    # A process of its own, not os.exec: rfapp measures its start from the beginning of its process.
-    child = subprocess.Popen(command, env=environment)
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []  # an end that was asked for while the process was still being made
 
     def pass_on(number: int, _frame: object) -> None:
-        child.send_signal(number)
+        if child is None:
+            early.append(number)
+        else:
+            child.send_signal(number)
 
-    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}  # the terminal tells both of us
+    before = {}
     if not WINDOWS:
         before[signal.SIGTERM] = signal.signal(signal.SIGTERM, pass_on)
     try:
+        # A process of its own, not os.exec: rfapp measures its start from the beginning of its process.
+        child = subprocess.Popen(command, env=environment)
+        for number in early:
+            child.send_signal(number)
+        # Only now: a child inherits what its parent ignores. The terminal tells both of us.
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
         status = child.wait()
     finally:
         for number, handler in before.items():
