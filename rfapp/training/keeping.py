@@ -1,13 +1,15 @@
 """Not forgetting while learning: what the first weights say about a picture counts beside its labels.
 
 Learning without Forgetting (Li & Hoiem, 2016): a good network that goes on learning from few kinds of pictures loses
-what it knows of all others. Where no label tells otherwise, its class scores are held near those that its first weights
-give for the same picture; pictures without any face are left out, for what was found there is to be unlearned.
+what it knows of all others. Where no label tells otherwise, what it says is held near what its first weights say of the
+same picture: its class scores, but for pictures without any face, for what was found there is to be unlearned; and the
+landmarks of faces that have no labelled ones.
 """
 
 from __future__ import annotations
 
 import copy
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -17,16 +19,23 @@ from rfapp.models.networks import Network
 from rfapp.training.matching import Matches, Targets
 
 
+class Said(NamedTuple):
+    """What a network says of a batch: raw ``classes`` (B, N, 2) and the deltas of ``landmarks`` (B, N, 10)."""
+
+    classes: Tensor
+    landmarks: Tensor
+
+
 class Former:
-    """A network as it is now, whatever becomes of it. Called with (B, 3, H, W) it gives the raw classes (B, N, 2)."""
+    """A network as it is now, whatever becomes of it. Called with (B, channels, H, W)."""
 
     def __init__(self, network: Network) -> None:
         self._network = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
-        classes: Tensor = self._network(images)[1]
-        return classes
+    def __call__(self, images: Tensor) -> Said:
+        _, classes, landmarks = self._network(images)
+        return Said(classes, landmarks)
 
 
 def change_of_scores(classes: Tensor, former: Tensor, matches: Matches, targets: Targets) -> Tensor:
@@ -38,3 +47,14 @@ def change_of_scores(classes: Tensor, former: Tensor, matches: Matches, targets:
     with torch.autocast(classes.device.type, enabled=False):
         now, before = (F.log_softmax(each[counted].float(), dim=-1) for each in (classes, former))
         return F.kl_div(now, before, reduction="sum", log_target=True)
+
+
+def change_of_landmarks(landmarks: Tensor, former: Said, matches: Matches, targets: Targets) -> Tensor:
+    """Smooth L1 of the deltas *landmarks* (B, N, 10) from the *former* ones, summed over the positive priors whose face
+    has no labelled landmarks but was a face to the first weights, too."""
+    picture, prior = matches.picture, matches.prior
+    scores = former.classes[picture, prior].float()
+    held = ~targets.known[matches.face] & (scores[:, 1] > scores[:, 0])
+    at = picture[held], prior[held]
+    with torch.autocast(landmarks.device.type, enabled=False):
+        return F.smooth_l1_loss(landmarks[at].float(), former.landmarks[at].float(), reduction="sum")

@@ -16,7 +16,7 @@ from rfapp.errors import SettingsError
 from rfapp.models.config import ModelConfig
 from rfapp.models.prior_box import PriorBox
 from rfapp.text import mark
-from rfapp.training.keeping import change_of_scores
+from rfapp.training.keeping import Said, change_of_landmarks, change_of_scores
 from rfapp.training.losses import MultiBoxLoss, at_least_one
 from rfapp.training.matching import Matches, Matching, Targets, match
 from rfapp.training.recipes import Recipe
@@ -36,10 +36,10 @@ class Objective(Protocol):
         """Numbers of a part that have to be summed over the whole step; int64, one-dimensional."""
 
     def __call__(
-        self, outputs: Any, found: Matches, targets: Targets, counts: Tensor, former: Tensor | None = None
+        self, outputs: Any, found: Matches, targets: Targets, counts: Tensor, former: Said | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The share of a part in the step's loss, and of all that is ``told``, without gradient. *former*: the raw
-        classes of the first weights, where the recipe wants them kept."""
+        """The share of a part in the step's loss, and of all that is ``told``, without gradient. *former*: what the
+        first weights say, where the recipe wants it kept."""
 
 
 #: Deltas are compared in these shares of a prior, centre and size, whatever units the network tells them in: in whole
@@ -83,17 +83,20 @@ class OneStep:
         found: Matches,
         targets: Targets,
         counts: Tensor,
-        former: Tensor | None = None,
+        former: Said | None = None,
     ) -> tuple[Tensor, Tensor]:
         positives, with_landmarks = counts.tolist()
         if self._units is not None:
             deltas, classes, landmarks = outputs
             outputs = deltas.float() * self._units[:4], classes, landmarks.float() * self._units[4:]
+            former = former and Said(former.classes, former.landmarks.float() * self._units[4:])
         sums = self._loss(outputs, self._priors, found, self._counted(targets))
         loss, shares = self._loss.total(sums, positives, with_landmarks)
         told = [shares.box, shares.classes, shares.landmark]
         if former is not None:
-            change = change_of_scores(outputs[1], former, found, targets) / at_least_one(positives)
+            change = change_of_scores(outputs[1], former.classes, found, targets)
+            change = change + self._loss.landmark_weight * change_of_landmarks(outputs[2], former, found, targets)
+            change = change / at_least_one(positives)
             loss = loss + self._keep * change
             told.append(change)
         return loss, torch.stack([loss, *told]).detach()
@@ -152,7 +155,7 @@ class TwoStep:
         return found.face.new_zeros(0)
 
     def __call__(
-        self, outputs: Any, found: Matches, targets: Targets, counts: Tensor, former: Tensor | None = None
+        self, outputs: Any, found: Matches, targets: Targets, counts: Tensor, former: Said | None = None
     ) -> tuple[Tensor, Tensor]:
         sums, mine = self._loss(outputs, self._priors, found, targets)
         loss, parts = self._loss.total(sums, summed(mine, self._world.sum))

@@ -12,7 +12,7 @@ from rfapp.datasets.runs import LAST, RunFolder  # noqa: E402
 from rfapp.errors import SettingsError, UsageError  # noqa: E402
 from rfapp.models.config import ARCHITECTURES  # noqa: E402
 from rfapp.models.networks import make_network  # noqa: E402
-from rfapp.training.keeping import Former, change_of_scores  # noqa: E402
+from rfapp.training.keeping import Former, Said, change_of_landmarks, change_of_scores  # noqa: E402
 from rfapp.training.matching import Matches, Targets  # noqa: E402
 from rfapp.training.objectives import objective_for  # noqa: E402
 from rfapp.training.recipes import recipe_for  # noqa: E402
@@ -67,17 +67,45 @@ def test_the_gradient_leads_back():
     assert change_of_scores(now - 0.1 * gradient, before, *at) < change
 
 
+def test_landmarks_without_labels_are_held():
+    torch.manual_seed(0)
+    now = torch.randn(2, 6, 10, requires_grad=True)
+    former = Said(torch.zeros(2, 6, 2), torch.randn(2, 6, 10))
+    former.classes[0, 1] = former.classes[1, 4] = former.classes[1, 5] = torch.tensor([-1.0, 1.0])
+    former.classes[0, 3] = torch.tensor([1.0, -1.0])  # found by nobody before: there is nothing to be kept
+    found = dataclasses.replace(
+        matches([0, 0, 1, 1], [1, 3, 4, 5], (2, 6)), face=torch.tensor([0, 0, 1, 2], dtype=torch.int64)
+    )
+    faces = targets(2, [0, 1, 1])
+    faces.known[1] = True
+    change = change_of_landmarks(now, former, found, faces)
+    wanted = 0.0
+    for picture, prior in ((0, 1), (1, 5)):
+        for difference in (now[picture, prior] - former.landmarks[picture, prior]).abs().tolist():
+            wanted += 0.5 * difference**2 if difference < 1 else difference - 0.5
+    assert change.item() == pytest.approx(wanted, rel=1e-5)
+    (gradient,) = torch.autograd.grad(change, now)
+    assert {tuple(row) for row in gradient.abs().sum(dim=2).nonzero().tolist()} == {(0, 1), (1, 5)}
+
+
+def test_no_face_has_no_landmarks_to_hold():
+    now = torch.randn(1, 6, 10, requires_grad=True)
+    change = change_of_landmarks(now, Said(torch.zeros(1, 6, 2), now.detach()), matches([], [], (1, 6)), targets(1, []))
+    assert change.item() == 0
+    assert not torch.autograd.grad(change, now)[0].any()
+
+
 def test_the_former_network_stays_what_it_was():
     network = make_network(ARCHITECTURES["mobilenet0.25"], "train").train()
     images = torch.randn(2, 3, 64, 64)
     former = Former(network)
     before = former(images)
-    assert not before.requires_grad
+    assert not any(each.requires_grad for each in before)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(1)
         network(images)  # changes the statistics of batch norm
-    assert torch.equal(former(images), before)
+    assert all(torch.equal(*pair) for pair in zip(former(images), before, strict=True))
 
 
 def test_a_run_that_keeps_changes_less(plan, changed, tmp_path):
