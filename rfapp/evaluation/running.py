@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rfapp.errors import SourceNotFound
+from rfapp.errors import RfappError, SourceNotFound
 from rfapp.evaluation.ground_truth import GroundTruth, Picture
 from rfapp.evaluation.multiscale import detect_multiscale
 from rfapp.evaluation.results import Boxes, from_detections, read_result, result_file, write_result
@@ -98,7 +98,8 @@ def _finished(waiting: dict[Future[Boxes], Picture]) -> Iterator[tuple[Picture, 
         yield waiting.pop(future), future.result()
 
 
-# What a process holds; each has one detector.
+# What a process holds; each has one detector, or why it has none: what is raised while a process is started would only
+# be told as a broken pool.
 _job: Job | None = None
 _detector: object = None
 
@@ -107,7 +108,10 @@ def _start(job: Job) -> None:
     global _job, _detector
     from rfapp.detector import FaceDetector
 
-    _job, _detector = job, FaceDetector.from_settings(job.detector)
+    try:
+        _job, _detector = job, FaceDetector.from_settings(job.detector)
+    except RfappError as error:
+        _job, _detector = job, error
 
 
 def _detect(picture: Picture) -> Boxes:
@@ -115,6 +119,8 @@ def _detect(picture: Picture) -> Boxes:
     from rfapp.sources import read_picture
 
     assert _job is not None
+    if isinstance(_detector, RfappError):
+        raise _detector
     assert isinstance(_detector, FaceDetector)
     detector = _detector
     image = read_picture(_job.pictures / picture.file)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rfapp.cli import main
-from rfapp.errors import SourceNotFound
+from rfapp.errors import SourceNotFound, UnknownModel
 from rfapp.evaluation import read_ground_truth
 from rfapp.evaluation.multiscale import SCALES, detect_multiscale, vote
 from rfapp.evaluation.running import Job, run_detector
@@ -48,6 +48,13 @@ def test_several_processes_find_what_one_finds_and_a_second_run_does_nothing(few
     unreadable = replace(job, detector=replace(SETTINGS, model="there is no such model"))
     again = run_detector(unreadable, replace(truth, pictures=truth.pictures[:1]), processes=1)  # nothing is run
     assert again["e/0"] == pytest.approx(one["e/0"], abs=1e-3)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_model_that_is_missing_is_named(few, processes):
+    job = Job(replace(SETTINGS, model="no such model"), few.parent)
+    with pytest.raises(UnknownModel, match="no such model"):
+        run_detector(job, read_ground_truth(few), processes=processes)
 
 
 def test_a_missing_picture_is_named_before_anything_is_run(few):

@@ -270,3 +270,15 @@ def test_a_file_without_metadata_tells_which_ainnoface_it_holds(tmp_path):
         assert catalogue.config_for(shapes) == config
     safetensors.torch.save_file(make_network(AINNOFACE_R18).state_dict(), tmp_path / "mine.safetensors")
     assert weights.find(tmp_path / "mine.safetensors").config == AINNOFACE_R18
+
+
+def test_a_network_that_sees_one_channel_is_told_by_its_first_convolution(tmp_path):
+    torch = pytest.importorskip("torch")
+    import safetensors.torch
+
+    from rfapp.models.config import MNET_025_GRAY
+    from rfapp.models.networks import make_network
+
+    torch.manual_seed(0)
+    safetensors.torch.save_file(make_network(MNET_025_GRAY).state_dict(), tmp_path / "mine.safetensors")
+    assert weights.find(tmp_path / "mine.safetensors").config == MNET_025_GRAY
