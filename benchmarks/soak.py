@@ -1,12 +1,14 @@
 """A long stretch of live use with random changes: does anything grow, hang or break?
 
-    python benchmarks/soak.py CLIP [CLIP …] [--pictures FOLDER] [--minutes 60] [--seed 1]
+    python benchmarks/soak.py CLIP [CLIP …] [--pictures FOLDER] [--minutes 60] [--warm-up 5] [--seed 1]
 
 Plays the clips, and the pictures of all sizes in a folder, in the window (no screen needed), and changes settings,
 source, size, model and place at random, hides faces, follows them, starts and ends recordings, as an impatient user
-would. First everything is done once, in order: memory counts from there. Every five minutes and at the end a plain clip
-plays for some seconds and a line of JSON tells memory, threads, open files and the delay; the last line has the first
-and the last of them, the changes made, and every exception that nobody caught.
+would. First everything is done once, in order ("fresh"), and then at random for the minutes of the warm-up: what
+libraries keep for the next time (decoders of other sizes, fonts, pools of threads) is there after those, and growth
+counts from their end ("start"). Every five minutes and at the end a plain clip plays for some seconds and a line of
+JSON tells memory (the median of those seconds), threads, open files and the delay; the last line has the first and the
+last of them, the changes made, and every exception that nobody caught.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ import argparse
 import json
 import os
 import random
+import statistics
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -40,10 +43,10 @@ from rfapp.runtime.recorder import Recording
 from rfapp.settings import Settings
 from rfapp.weights import known
 
-#: Between two measurements.
-EVERY_S = 300.0
+#: Minutes between two measurements.
+EVERY_M = 5.0
 #: A frame of a clip is in memory for so long before its delay counts.
-MEASURED_S = 15.0
+MEASURED_S = 15
 SIZES = (320, 480, 640, 800, 960)
 
 
@@ -115,7 +118,7 @@ class Soak:
         QTimer.singleShot(round(seconds * 1000), loop.quit)
         loop.exec()
 
-    def warm_up(self) -> None:
+    def everything_once(self) -> None:
         """Everything once: each source, model and way of hiding, and a recording."""
         for source in self.sources:
             self.window.player.open(source)
@@ -137,33 +140,51 @@ class Soak:
         self.wait(4.0)
         self.window.settings.put(self.plain)
         self.window.player.open(self.sources[0])
-        self.wait(MEASURED_S)
+        resident = []
+        for _ in range(MEASURED_S):
+            self.wait(1.0)
+            resident.append(self.process.memory_info().rss / 1e6)
         latency = self.pipeline.statistics.latency(60)
         return {
-            "rss_mb": round(self.process.memory_info().rss / 1e6, 1),
+            "rss_mb": round(statistics.median(resident), 1),
             "threads": self.process.num_threads(),
             "files": len(self.process.open_files()),
             "delay_p95_ms": None if latency is None else round(latency.p95, 1),
             "load": round(os.getloadavg()[0], 1),
         }
 
-    def run(self, minutes: float) -> dict[str, object]:
-        self.warm_up()
-        began = measured = time.monotonic()
-        measurements = [self.measure()]
-        print(json.dumps({"minute": 0, **measurements[0]}), flush=True)
-        while time.monotonic() - began < minutes * 60:
+    def told(self, minute: float | str) -> dict[str, object]:
+        """What is measured now; a line says it, too."""
+        measured = self.measure()
+        print(json.dumps({"minute": minute, **measured}), flush=True)
+        return measured
+
+    def at_random(self, minutes: float) -> Iterator[float]:
+        """Random changes for so long; gives the minutes gone by after each."""
+        began = time.monotonic()
+        while (gone := (time.monotonic() - began) / 60) < minutes:
             self.wait(self.random.uniform(0.1, 1.2))
             self.do(self.random.choice(list(self.actions())))
-            if time.monotonic() - measured >= EVERY_S:
-                measured = time.monotonic()
-                measurements.append(self.measure())
-                print(json.dumps({"minute": round((measured - began) / 60), **measurements[-1]}), flush=True)
+            yield gone
+
+    def run(self, minutes: float, warm_up: float) -> dict[str, object]:
+        self.everything_once()
+        fresh = self.told("fresh")
+        for _ in self.at_random(warm_up):
+            pass
+        self.counts.clear()
+        measurements = [self.told(0)]
+        due = EVERY_M
+        for gone in self.at_random(minutes):
+            if gone >= due:
+                measurements.append(self.told(round(gone)))
+                due += EVERY_M
         measurements.append(self.measure())
         problems = [str(recording.error) for recording in self.recordings if recording.error is not None]
         self.window.close()
         closed = self.pipeline.close(5)
         return {
+            "fresh": fresh,
             "start": measurements[0],
             "end": measurements[-1],
             "grown_mb": round(float(str(measurements[-1]["rss_mb"])) - float(str(measurements[0]["rss_mb"])), 1),
@@ -181,6 +202,7 @@ def main() -> None:
     parser.add_argument("clips", nargs="+")
     parser.add_argument("--pictures")
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--warm-up", type=float, default=5.0, metavar="MINUTES")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     share_one_heap()  # as the app does
@@ -188,7 +210,7 @@ def main() -> None:
     application = QApplication(["rfapp"])
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(arguments.clips, arguments.pictures, arguments.seed, Path(folder))
-        print(json.dumps(soak.run(arguments.minutes)))
+        print(json.dumps(soak.run(arguments.minutes, arguments.warm_up)))
     del application
 
 

@@ -151,6 +151,7 @@ class FaceDetector:
         nms: float | None = None,
         size: Size | None = None,
         min_face: int | None = None,
+        second_pass: str | None = None,
     ) -> Detections: ...
 
     @overload
@@ -162,6 +163,7 @@ class FaceDetector:
         nms: float | None = None,
         size: Size | None = None,
         min_face: int | None = None,
+        second_pass: str | None = None,
     ) -> list[Detections]: ...
 
     def __call__(
@@ -172,6 +174,7 @@ class FaceDetector:
         nms: float | None = None,
         size: Size | None = None,
         min_face: int | None = None,
+        second_pass: str | None = None,
     ) -> Detections | list[Detections]:
         """The faces of *image* (uint8 BGR, height × width × 3), or a list of them for a list of pictures.
 
@@ -179,7 +182,7 @@ class FaceDetector:
         for a value outside its limits, EngineError when the network can't be run.
         """
         settings = self.settings
-        given = {"score": score, "nms": nms, "size": size, "min_face": min_face}
+        given = {"score": score, "nms": nms, "size": size, "min_face": min_face, "second_pass": second_pass}
         changes = {key: value for key, value in given.items() if value is not None}
         if changes:
             settings = _checked(settings, **changes)

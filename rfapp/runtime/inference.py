@@ -188,7 +188,14 @@ class Inference:
 
         def find(score: float) -> Detections:
             try:
-                return detector(frame.image, score=score, nms=network.nms, size=network.size, min_face=network.min_face)
+                return detector(
+                    frame.image,
+                    score=score,
+                    nms=network.nms,
+                    size=network.size,
+                    min_face=network.min_face,
+                    second_pass=network.second_pass,
+                )
             except (SettingsError, UsageError):  # which no other engine would like better
                 raise
             except RfappError as error:

@@ -1,5 +1,6 @@
 """The live pipeline against a scripted source and a detector without a network."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from rfapp.errors import CameraLost, PictureUnreadable, SourceDamaged, SourceUnr
 from rfapp.runtime import Ended, Failed, Idle, LivePipeline, Opening, Paused, Running, watchdog
 from rfapp.runtime import pipeline as pipeline_module
 from rfapp.runtime.screen import screen_picture
-from rfapp.settings import Settings
+from rfapp.settings import Settings, all_settings
 from tests.runtime.fakes import Camera, Clip, FakeDetector, Watcher, index_of
 
 
@@ -94,6 +95,29 @@ def test_a_changed_threshold_acts_on_the_picture_that_stands_still():
         assert detectors[0].calls[-1]["size"] == 320
         assert len(detectors) == 1, "a threshold is no reason for a new network"
         assert pipeline.statistics.captured <= 1
+
+
+@pytest.mark.parametrize("setting", list(all_settings(["detector"])), ids=lambda setting: setting.key)
+def test_every_setting_of_the_detector_acts_while_it_runs(setting):
+    """With each call, or by another detector."""
+    other = {"model": "resnet50", "engine": "torch", "device": "cpu", "precision": "float32", "second_pass": "half"}
+    value = other.get(setting.key, setting.about.maximum)
+    made = []
+
+    def make(settings):
+        made.append((settings, FakeDetector(settings)))
+        return made[-1][1]
+
+    with playing(of(Clip(length=1)), make_detector=make) as (pipeline, watcher):
+        watcher.wait_for_state(Ended)
+        watcher.wait(watcher.fresh)
+        pipeline.apply(Settings().changed(**{setting.name: value}))
+
+        def acts():
+            settings, detector = made[-1]
+            return bool(detector.calls) and {**dataclasses.asdict(settings), **detector.calls[-1]}[setting.key] == value
+
+        watcher.wait(acts)
 
 
 def test_seeking_shows_the_place_even_while_paused_and_older_results_are_thrown_away():
