@@ -222,7 +222,16 @@ def test_thresholds_for_one_call(exact, test_data):
 
 
 @pytest.mark.parametrize(
-    "given", [{"score": 0.0}, {"score": 2}, {"nms": "a"}, {"size": 10}, {"size": "big"}, {"min_face": -1}]
+    "given",
+    [
+        {"score": 0.0},
+        {"score": 2},
+        {"nms": "a"},
+        {"size": 10},
+        {"size": "big"},
+        {"min_face": -1},
+        {"second_pass": "third"},
+    ],
 )
 def test_values_outside_their_limits(detector, face, given):
     with pytest.raises(SettingsError):
@@ -470,6 +479,8 @@ def test_a_second_look_finds_what_the_first_size_misses(test_data):
         together = twice([crowd, crowd[:600, :800]])
         np.testing.assert_array_equal(together[0].boxes, more.boxes)
         np.testing.assert_array_equal(together[1].scores, twice(crowd[:600, :800]).scores)
+        same(once(crowd, second_pass="original"), more)
+        same(twice(crowd, second_pass="off"), few)
 
 
 def test_a_second_look_at_half_size_finds_a_face_that_fills_the_picture(face):
