@@ -366,6 +366,7 @@ class LivePipeline:
             if self._now.capture is None:
                 self._tell_error(error)
                 return
+            self._now.generation += 1  # of what is still under way nothing is shown or sent any more
             self._outputs.leave()
             self._now.capture.close()
             self._now.capture = None

@@ -135,6 +135,8 @@ class Sender:
         if item is None:
             camera.repeat()
             return
+        if item.frame.generation < self._since:  # it was left since this was taken, and something newer has come
+            return
         began = time.monotonic()
         camera.append(self._canvas.image(item))
         self._state = Sending(camera.device, self._state.pictures + 1)

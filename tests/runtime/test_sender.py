@@ -12,7 +12,7 @@ import pytest
 
 from rfapp.errors import OutputError
 from rfapp.frames import Detections, Frame
-from rfapp.runtime import Ended, Idle, Paused, Running
+from rfapp.runtime import Ended, Failed, Idle, Mailbox, Paused, Running
 from rfapp.runtime.outgoing import hiding_for
 from rfapp.runtime.sender import Sender
 from rfapp.settings import Settings, ViewSettings
@@ -93,6 +93,23 @@ def test_what_is_left_is_black_and_older_frames_stay_away(device, sending):
     assert not any((picture == 60).all() for picture in device.pictures)
     sender.detected(frame(70, 2), NONE, BARE, None)
     until(lambda: bool((device.pictures[-1] == 70).all()))
+
+
+def test_a_picture_that_was_taken_just_before_its_source_was_left_is_not_sent(device, sending, monkeypatch):
+    take = Mailbox.take
+
+    def take_and_leave(mailbox, timeout=None):
+        item = take(mailbox, timeout)
+        if item is not None and item.frame.index == 50:
+            sender.blank(2)
+            sender.captured(frame(70, 2))
+        return item
+
+    monkeypatch.setattr(Mailbox, "take", take_and_leave)
+    sender = sending("clean")
+    sender.captured(frame(50, 1))
+    until(lambda: device.pictures)
+    assert (device.pictures[0] == 70).all()
 
 
 def test_with_hidden_faces_nothing_is_sent_of_which_they_are_not_known(device, sending):
@@ -258,6 +275,18 @@ def test_a_device_that_goes_away_is_one_sentence_and_playing_goes_on(device):
         device.broken = None
         pipeline.send()
         until(lambda: len(device.opened) == 2)
+
+
+def test_when_nothing_finds_faces_any_more_black_is_sent_and_what_is_under_way_is_late(device, monkeypatch):
+    monkeypatch.setattr("rfapp.engines.available", lambda: ())
+    detector = TwoFaces()
+    with playing(of(Patterned(length=2000)), HIDING, lambda settings: detector) as (pipeline, watcher):
+        pipeline.send()
+        until(lambda: device.pictures and device.pictures[-1].any())
+        detector.broken = RuntimeError("it fell off the bus")
+        watcher.wait_for_state(Failed)
+        until(lambda: not device.pictures[-1].any())
+        assert pipeline.generation > watcher.results[-1].frame.generation
 
 
 def test_the_end_of_the_pipeline_lets_the_device_go(device):
