@@ -57,8 +57,10 @@ class Player(QObject):
     @Slot(str)
     def open_or_retry(self, address: str) -> None:
         """Play *address*, or for "" once more what could not be played."""
-        if address or self.address:
-            self.open(address or self.address)
+        if address:
+            self.open(address)
+        elif self.address:
+            self._open(self.address)  # it keeps its place on the list
 
     @Slot()
     def choose_files(self) -> None:

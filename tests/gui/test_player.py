@@ -34,6 +34,15 @@ def test_an_error_stands_where_the_picture_would_be_and_trying_again_helps(windo
     assert not window.stage.card.isVisible()
 
 
+def test_trying_again_leaves_the_list_as_it_is(window, qtbot, tmp_path):
+    paths = [str(tmp_path / name) for name in ("missing.png", "missing too.png")]
+    window.player.open_all(paths)
+    qtbot.waitUntil(lambda: "There is no file" in shown_texts(window))
+    qtbot.mouseClick(button(window, "Try again"), Qt.MouseButton.LeftButton)
+    assert window.player.play_list.addresses == tuple(paths)
+    assert "(1 of 2)" in window.toolbar.picker.toolTip() + window.toolbar.picker.text()
+
+
 def test_the_menu_offers_cameras_by_name(window, qtbot):
     from rfapp.sources import Camera
 
