@@ -75,6 +75,7 @@ class Veil(QWidget):
         # A picture of the screen instead of a transparent window: not every desktop can do the latter.
         self._picture = screen.grabWindow(0)
         self._from: QPoint | None = None
+        self._dragged = False
         self._area = QRect()  # in this widget's coordinates
         self.setCursor(Qt.CursorShape.CrossCursor)
         self.setAccessibleName(self.tr("Part of the screen"))
@@ -107,14 +108,15 @@ class Veil(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
-            self._from = event.position().toPoint()
+            self._from, self._dragged = event.position().toPoint(), False
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._from is None:
             return
         here = event.position().toPoint()
-        if self._area.isEmpty() and (here - self._from).manhattanLength() < 4:
+        if not self._dragged and (here - self._from).manhattanLength() < 4:
             return  # a hand that trembles while it clicks
+        self._dragged = True
         # Of two corners, so that nothing is added to the width as QRect(QPoint, QPoint) does.
         left, right = sorted((self._from.x(), here.x()))
         top, bottom = sorted((self._from.y(), here.y()))

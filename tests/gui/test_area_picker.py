@@ -102,6 +102,14 @@ def test_a_double_click_takes_it_too(qtbot, picker, picked):
     assert picked == [in_pixels(100, 300, 320, 200)]
 
 
+def test_a_hand_that_trembles_in_a_double_click_leaves_the_part_as_it_is(qtbot, picker, picked):
+    veil = picker.veils[0]
+    drag(qtbot, veil, (100, 300), (420, 500))
+    drag(qtbot, veil, (200, 400), (202, 401))
+    qtbot.mouseDClick(veil, Qt.MouseButton.LeftButton, pos=QPoint(202, 401))
+    assert picked == [in_pixels(100, 300, 320, 200)]
+
+
 def test_escape_gives_it_up(qtbot, picker, picked):
     drag(qtbot, picker.veils[0], (100, 80), (420, 320))
     qtbot.keyClick(picker.veils[0], Qt.Key.Key_Escape)
