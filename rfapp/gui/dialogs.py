@@ -51,11 +51,16 @@ def ask_results_file(parent: QWidget, video: Path) -> Path | None:
     name, kind = QFileDialog.getSaveFileName(parent, _tr("Save results"), proposed, ";;".join(kinds.values()))
     if not name:
         return None
-    path = Path(name)
+    typed = path = Path(name)
     wanted = next((suffix for suffix, shown in kinds.items() if shown == kind), ".jsonl")
-    if path.suffix.lower() in kinds and path.suffix.lower() != wanted and path == Path(proposed):
-        return path.with_suffix(wanted)  # only the kind was chosen
-    return path if path.suffix else path.with_suffix(wanted)
+    only_kind_chosen = typed == Path(proposed) and typed.suffix.lower() != wanted
+    if only_kind_chosen or not typed.suffix:
+        path = typed.with_suffix(wanted)
+    if path != typed and path.exists():  # the system has asked for the name that was typed
+        question = _tr("“{name}” is there already. Replace it?").format(name=path.name)
+        if QMessageBox.question(parent, _tr("Save results"), question) != QMessageBox.StandardButton.Yes:
+            return None
+    return path
 
 
 def ask_about_scan(parent: QWidget, name: str) -> bool:
