@@ -397,7 +397,8 @@ class Window(QWidget):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         training = self.training_page
-        if not ((training is None or training.may_close()) and self.scans.may_close()):
+        # The scans first: they only ask, while training is stopped at once.
+        if not (self.scans.may_close() and (training is None or training.may_close())):
             event.ignore()
             return
         self.settings.close()

@@ -14,8 +14,10 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QAbstractButton, QMessageBox, QWidget
 
+from rfapp.datasets.runs import RunFolder
 from rfapp.frames import Detections
 from rfapp.gui.dialogs import ask_about_scan, ask_results_file
+from rfapp.gui.toolbar import TRAIN
 from rfapp.gui.window import Window
 from rfapp.runtime import VideoScan
 from rfapp.settings import Settings
@@ -225,6 +227,29 @@ def test_the_kind_of_the_results_is_that_of_the_name(window, monkeypatch, tmp_pa
     assert ask_results_file(window, tmp_path / "film.mp4") == (None if path is None else tmp_path / path)
 
 
+@pytest.mark.parametrize("answer", [QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No])
+def test_a_file_that_was_not_named_is_not_replaced_unasked(window, monkeypatch, tmp_path, answer):
+    """The system asks for “film-faces”, and not for the “film-faces.csv” that it becomes."""
+    asked = []
+
+    def ask(_parent, _title, text):
+        asked.append(text)
+        return answer
+
+    def choose(_parent, _title, _proposed, kinds):
+        return str(tmp_path / "film-faces"), kinds.split(";;")[1]
+
+    monkeypatch.setattr("rfapp.gui.dialogs.QFileDialog.getSaveFileName", choose)
+    monkeypatch.setattr("rfapp.gui.dialogs.QMessageBox.question", ask)
+    path = tmp_path / "film-faces.csv"
+    assert ask_results_file(window, tmp_path / "film.mp4") == path
+    assert asked == []
+    path.touch()
+    chosen = ask_results_file(window, tmp_path / "film.mp4")
+    assert chosen == (path if answer == QMessageBox.StandardButton.Yes else None)
+    assert asked == ["“film-faces.csv” is there already. Replace it?"]
+
+
 def test_closing_the_window_asks_and_leaves_no_thread(window, qtbot, film, monkeypatch):
     opened(window, qtbot, film)
     Counter.let.clear()
@@ -246,6 +271,23 @@ def test_closing_the_window_asks_and_leaves_no_thread(window, qtbot, film, monke
     Counter.let.set()
     assert window.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "scan"]
+
+
+def test_whoever_stays_for_it_has_no_training_stopped(window, qtbot, film, monkeypatch, tmp_path):
+    opened(window, qtbot, film)
+    Counter.let.clear()
+    window.find_all()
+    qtbot.waitUntil(lambda: bool(Counter.made))
+    window.show_page(TRAIN)
+    stopped = []
+    with monkeypatch.context() as patch:
+        patch.setattr(window.training_page, "running", lambda: [tmp_path])
+        patch.setattr("rfapp.gui.dialogs.ask_about_training", lambda *_: "stop")
+        patch.setattr("rfapp.gui.dialogs.ask_about_scan", lambda *_: False)
+        patch.setattr(RunFolder, "stop", stopped.append)
+        assert not window.close()
+    assert stopped == []
+    Counter.let.set()
 
 
 def test_a_live_source_has_nothing_to_look_through(window, qtbot):
