@@ -12,17 +12,15 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from rfapp.cli.detect_report import report_of
 from rfapp.cli.options import add_output_arguments, add_settings_arguments, settings_from
-from rfapp.errors import OutputExists, RfappError, UsageError
+from rfapp.errors import OutputExists, UsageError
 from rfapp.text import mark
 
 if TYPE_CHECKING:
-    from rfapp.frames import Frame
-    from rfapp.runtime.batch import Count
     from rfapp.sinks.lines import LineSink
-    from rfapp.sources.base import SourceInfo
     from rfapp.sources.inputs import Input
 
 
@@ -97,7 +95,7 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
         cut_out = crops, {name: str(path.relative_to(crops)) for name, path in names.items()}
     lines, done = _open_results(arguments, stack)
     waiting = [item for item in inputs if item.name not in done]
-    report: _Report = stack.enter_context(_report(arguments.quiet, len(waiting)))
+    report = stack.enter_context(report_of(len(waiting), quiet=arguments.quiet))
     if done:
         report.say(f"{len(inputs) - len(waiting)} of {len(inputs)} inputs are done already.")
     code = DONE
@@ -216,155 +214,6 @@ class _Bytes:
 
     def flush(self) -> None:
         self._stream.buffer.flush()
-
-
-# --------------------------------------------------------------------------------------- what is said while it runs
-
-
-class _Report(Protocol):
-    def say(self, text: str) -> None: ...
-    def frame(self, item: Input, info: SourceInfo | None, frame: Frame) -> None: ...
-    def end(self, item: Input, error: RfappError | None) -> None: ...
-    def close(self, count: Count, seconds: float, *, interrupted: bool, people: bool) -> None: ...
-
-
-@contextlib.contextmanager
-def _report(quiet: bool, total: int) -> Iterator[_Report]:
-    if quiet:
-        yield _Quiet()
-    elif sys.stderr is not None and sys.stderr.isatty():
-        with _Bar(total) as bar:
-            yield bar
-    else:
-        yield _Plain(total)
-
-
-def _sum(count: Count, seconds: float, interrupted: bool, people: bool) -> str:
-    parts = [
-        _number(count.inputs, "input"),
-        _number(count.frames, "frame"),
-        _number(count.faces, "face"),
-        *([f"{count.people} {'person' if count.people == 1 else 'people'}"] if people else []),
-        f"{seconds:.1f} s",
-    ]
-    if count.failed:
-        parts.append(f"{count.failed} failed")
-    return ("Interrupted; what was done is kept: " if interrupted else "") + ", ".join(parts)
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count} {word}" + ("" if count == 1 else "s")
-
-
-class _Quiet:
-    """Errors only."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    def frame(self, item: Input, info: SourceInfo | None, frame: Frame) -> None:
-        """Nothing."""
-
-    def end(self, item: Input, error: RfappError | None) -> None:
-        if error is not None:
-            print(f"rfapp: {error}", file=sys.stderr, flush=True)
-
-    def close(self, count: Count, seconds: float, *, interrupted: bool, people: bool) -> None:
-        """Nothing."""
-
-
-class _Plain(_Quiet):
-    """A line now and then, for log files and for terminals that can't do more."""
-
-    EVERY_S = 5.0
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._inputs = 0
-        self._told = time.monotonic()
-
-    def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    def frame(self, item: Input, info: SourceInfo | None, frame: Frame) -> None:
-        now = time.monotonic()
-        if now - self._told < self.EVERY_S:
-            return
-        self._told = now
-        within = ""
-        if info is not None:
-            length = f" of {info.duration_s:.0f}" if info.duration_s else ""
-            within = f", {frame.time_s:.0f}{length} s"
-        self.say(f"{self._inputs + 1} of {self._total}: {item.name}{within}")
-
-    def end(self, item: Input, error: RfappError | None) -> None:
-        self._inputs += 1
-        super().end(item, error)
-
-    def close(self, count: Count, seconds: float, *, interrupted: bool, people: bool) -> None:
-        self.say(_sum(count, seconds, interrupted, people))
-
-
-class _Bar:
-    """A progress bar on a terminal: inputs, and parts of one while a video is worked on."""
-
-    def __init__(self, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._console = Console(file=sys.stderr, highlight=False)
-        self._progress = Progress(
-            TextColumn("{task.fields[name]}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[within]}", markup=False),
-            console=self._console,
-            transient=True,
-        )
-        self._task = self._progress.add_task("", total=total, name="", within="")
-        self._inputs = 0
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
-
-    def frame(self, item: Input, info: SourceInfo | None, frame: Frame) -> None:
-        part, within = 0.0, ""
-        if info is not None:
-            length = info.duration_s
-            part = min(frame.time_s / length, 1.0) if length else 0.0
-            within = _clock(frame.time_s) + (f" of {_clock(length)}" if length else "")
-        self._progress.update(
-            self._task, completed=int(self._inputs + part), name=_short(item.path.name), within=within
-        )
-
-    def end(self, item: Input, error: RfappError | None) -> None:
-        self._inputs += 1
-        self._progress.update(self._task, completed=self._inputs)
-        if error is not None:
-            self.say(f"rfapp: {error}")
-
-    def close(self, count: Count, seconds: float, *, interrupted: bool, people: bool) -> None:
-        self._progress.stop()
-        self.say(_sum(count, seconds, interrupted, people))
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 30 else f"{name[:14]}…{name[-15:]}"
-
-
-# ----------------------------------------------------------------------------------------------- other people's words
 
 
 @contextlib.contextmanager
