@@ -47,11 +47,12 @@ class LiveView(QWidget):
     @property
     def looked_at(self) -> LiveResult | None:
         """The newest picture of what is shown whose own faces are known: what is shown, or one shortly before; else
-        what is shown."""
+        what is shown. Faces that are hidden now are hidden in it."""
         shown, last = self._result, self._looked_at
-        if shown is None or shown.stale or shown.detections is None:
+        if shown is None or last is None or shown.stale or shown.detections is None:
             return shown
-        return last if last is not None and last.frame.generation == shown.frame.generation else shown
+        same = last.frame.generation == shown.frame.generation and (last.hidden is None) == (shown.hidden is None)
+        return last if same else shown
 
     def set_view(self, view: ViewSettings) -> None:
         if view != self._view:

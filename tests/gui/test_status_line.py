@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from rfapp.errors import EngineFailed
+from rfapp.frames import Detections, Frame
 from rfapp.gui import live_view
 from rfapp.gui.live_view import LiveView
-from rfapp.runtime import Running
+from rfapp.runtime import LiveResult, Running
 from rfapp.settings import Settings
+from rfapp.sinks.hiding import Hidden
 from tests.gui.test_following import play
 from tests.runtime.fakes import Camera, Clip, FakeDetector
 from tests.runtime.test_following import TwoFaces
@@ -77,6 +80,28 @@ def test_faces_are_cut_out_of_the_picture_that_was_looked_at_last(make_window, q
         assert result.fresh
         assert len(result.detections) == 2
         assert 0 < shown.frame.time_s - result.frame.time_s < 1
+
+
+def test_a_picture_of_before_faces_were_hidden_is_kept_no_more(qtbot, theme):
+    def result(index: int, *, hidden: bool, fresh: bool) -> LiveResult:
+        frame = Frame(np.zeros((48, 64, 3), np.uint8), index, index / 30, float(index))
+        veil = Hidden(None, Settings().changed(hiding_how="fill").hiding) if hidden else None
+        picture = np.zeros((48, 64, 4), np.uint8)
+        return LiveResult(frame, picture, Detections.empty(), fresh=fresh, hidden=veil)
+
+    view = LiveView(theme)
+    qtbot.addWidget(view)
+    before, now, later = (
+        result(1, hidden=False, fresh=True),
+        result(2, hidden=True, fresh=False),
+        result(3, hidden=True, fresh=True),
+    )
+    view.show_result(before)
+    view.show_result(now)
+    assert view.looked_at is now
+    view.show_result(later)
+    view.show_result(now)
+    assert view.looked_at is later
 
 
 def test_before_anything_was_found_what_is_shown_is_what_there_is(make_window, qtbot, theme):
