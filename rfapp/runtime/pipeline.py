@@ -63,14 +63,14 @@ class LivePipeline:
         self.statistics = Statistics()
         self._detectors = Detectors(
             make_detector,
-            self._picture_size,
+            lambda: self._now.size,
             DetectorEvents(ready=self._look_again, problem=self._tell_error, lost=self._detection_failed),
         )
         self._inference = Inference(
             self._now,
             self._detectors,
             self.statistics,
-            InferenceEvents(result=self._tell_result, failed=self._detection_failed, film=self._show_nobody),
+            InferenceEvents(result=self._tell_result, failed=self._detection_failed, film=self._now.hide_all),
         )
         self._outputs = Outputs(self._now, OutputEvents(recorded=self._recorded, problem=self._tell_error))
         self._watch_dog = WatchDog(lambda: self._now.capture, self._capture_stalls, self._capture_hangs)
@@ -233,9 +233,6 @@ class LivePipeline:
         """Let go of the virtual camera."""
         self._outputs.stop_sending()
 
-    def _show_nobody(self) -> None:
-        self._now.shown = frozenset()
-
     def sleep(self, asleep: bool) -> None:
         """While nobody looks, frames go by without being detected or told; a file plays on."""
         with self._lock:
@@ -352,10 +349,6 @@ class LivePipeline:
                 self._start_capture(capture.title, after=error, paused=isinstance(self._now.state, Paused))
 
     # ------------------------------------------------------------------------------ the detector
-
-    def _picture_size(self) -> tuple[int, int] | None:
-        frame = self._now.last
-        return None if frame is None else (frame.width, frame.height)
 
     def _look_again(self) -> None:
         self._inference.again()

@@ -58,6 +58,16 @@ class Playing:
         return max(0.0, max(before, default=frame.time_s - gap) - 0.25 * gap)
 
     @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of the newest frame; None before the first."""
+        return None if self.last is None else (self.last.width, self.last.height)
+
+    def hide_all(self) -> None:
+        """Faces that were shown while others are hidden are so no more: their numbers come to mean other ones."""
+        with self.lock:
+            self.shown = frozenset()
+
+    @property
     def takers(self) -> list[Taker]:
         """Whom frames go to besides the window."""
         return [taker for taker in (self.recorder, self.sender) if taker is not None]
