@@ -190,7 +190,7 @@ def models(studio: Studio) -> None:
     studio.window.show_page(MODELS)
     wait(lambda: False, 0.3)
     # Where this checkout lies is nobody's business.
-    studio.window.models_page._facts["file"].setText("weights/mobilenet0.25.safetensors")
+    studio.window.pages.models._facts["file"].setText("weights/mobilenet0.25.safetensors")
 
 
 def settings_open(studio: Studio) -> None:

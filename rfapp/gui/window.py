@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import (
@@ -21,7 +20,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QShortcut,
 )
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from rfapp.gui import dialogs
 from rfapp.gui import memory as memory_store
@@ -31,20 +30,18 @@ from rfapp.gui.controls import Choice
 from rfapp.gui.current_settings import CurrentSettings
 from rfapp.gui.live_page import NARROW, LivePage
 from rfapp.gui.memory import Memory
-from rfapp.gui.models_page import ModelsPage, model_choices
+from rfapp.gui.models_page import model_choices
+from rfapp.gui.pages import Pages
 from rfapp.gui.player import Player
 from rfapp.gui.saving import Saver
 from rfapp.gui.source_picker import CameraFinder
 from rfapp.gui.status_line import StatusLine
 from rfapp.gui.theme import Theme, app_icon
-from rfapp.gui.toolbar import LIVE, MODELS, TRAIN, Toolbar
+from rfapp.gui.toolbar import LIVE, MODELS, Toolbar
 from rfapp.places import log_dir
 from rfapp.runtime import Idle, LivePipeline, LiveResult, State
 from rfapp.settings import Settings
 from rfapp.sources.kinds import natural
-
-if TYPE_CHECKING:
-    from rfapp.gui.training_page import TrainingPage
 
 log = logging.getLogger(__name__)
 
@@ -97,20 +94,13 @@ class Window(QWidget):
         self.live_page = LivePage(self._theme, self.player.play_list, models, remember=self._remember)
         self.stage, self.view, self.strip = self.live_page.stage, self.live_page.stage.view, self.live_page.strip
         self.timeline, self.scans, self.pane = self.live_page.timeline, self.live_page.scans, self.live_page.pane
-        self.models_page = ModelsPage(self._theme)
+        self.pages = Pages(self._theme, self.live_page)
         self.status = StatusLine()
-        self._pages = QStackedWidget()
-        self._pages.addWidget(self.live_page)
-        self._train_holder = QWidget(objectName="page")
-        QVBoxLayout(self._train_holder).setContentsMargins(0, 0, 0, 0)
-        self.training_page: TrainingPage | None = None
-        self._pages.addWidget(self._train_holder)
-        self._pages.addWidget(self.models_page)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         outer.addWidget(self.toolbar)
-        outer.addWidget(self._pages, 1)
+        outer.addWidget(self.pages, 1)
         outer.addWidget(self.status)
 
     def _connect(self) -> None:
@@ -157,8 +147,9 @@ class Window(QWidget):
             (self.settings.changed, self._settings_changed),
             (commands.outputs_changed, self._outputs_changed),
             (commands.said, self.tell),
-            (self.models_page.chosen, self._use_model),
-            (self.models_page.changed, self._models_changed),
+            (self.pages.models.chosen, self._use_model),
+            (self.pages.models.changed, self._models_changed),
+            (self.pages.run_chosen, self._use_run),
             (self._saver.said, self.tell),
         ):
             signal.connect(act)
@@ -197,15 +188,15 @@ class Window(QWidget):
     # ------------------------------------------------------------------------------ commands
 
     def find_all(self) -> None:
-        """Find the faces of every frame of the video that is open, in the background."""
-        self.scans.start(self.settings.now)
+        """Find the faces of every frame of the video that is open, or of the rest of it, in the background."""
+        self.scans.start()
 
     def _report(self) -> None:
         if path := dialogs.ask_report_file(self):
             self._saver.report(Path(path))
 
     def toggle_full_screen(self) -> None:
-        if self._pages.currentIndex() != LIVE:
+        if not self.pages.live_is_shown:
             return
         full = not self.isFullScreen()
         for part in (self.toolbar, self.status):
@@ -217,26 +208,11 @@ class Window(QWidget):
     @Slot(int)
     def show_page(self, number: int) -> None:
         """Turn to the live view (LIVE), to training (TRAIN) or to the models (MODELS)."""
-        if number == TRAIN:
-            self._make_training_page()
-        self._pages.setCurrentIndex(number)
+        self.pages.models.show_current(self.settings.now.detector.model)
+        self.pages.turn_to(number)
         self.toolbar.show_page(number)
-        if number == MODELS:
-            self.models_page.show_current(self.settings.now.detector.model)
-            self.models_page.refresh()
-        else:
+        if number != MODELS:
             self.view.setFocus()
-
-    def _make_training_page(self) -> None:
-        """Only when it is wanted: the library that draws its curves takes its time to load."""
-        if self.training_page is None:
-            from rfapp.gui.training_page import TrainingPage
-
-            self.training_page = TrainingPage(self._theme)
-            self.training_page.chosen.connect(self._use_run)
-            holder = self._train_holder.layout()
-            assert holder is not None
-            holder.addWidget(self.training_page)
 
     @Slot(str)
     def _use_run(self, folder: str) -> None:
@@ -260,12 +236,13 @@ class Window(QWidget):
         self.toolbar.hide_faces.setChecked(hidden)
         self.toolbar.mirror.setChecked(settings.view.mirror)
         self.strip.hide_faces(settings.hiding)
+        self.scans.use(settings)
         self._show_strip()
 
     @Slot(str)
     def _use_model(self, name: str) -> None:
         self.settings.change(detector_model=name)
-        self.models_page.show_current(name)
+        self.pages.models.show_current(name)
 
     @Slot()
     def _models_changed(self) -> None:
@@ -396,9 +373,8 @@ class Window(QWidget):
         self.toolbar.pane.setChecked(shown)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        training = self.training_page
         # The scans first: they only ask, while training is stopped at once.
-        if not (self.scans.may_close() and (training is None or training.may_close())):
+        if not (self.scans.may_close() and self.pages.may_close()):
             event.ignore()
             return
         self.settings.close()

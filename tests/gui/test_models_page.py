@@ -51,10 +51,10 @@ def test_it_lists_what_is_known_and_tells_licence_and_origin(page):
 def test_a_model_is_used_at_a_click(make_window, qtbot):
     window = make_window()
     window.show_page(MODELS)
-    choose(window.models_page, "mobilenet0.25-imported")
-    qtbot.mouseClick(window.models_page.use_button, Qt.MouseButton.LeftButton)
+    choose(window.pages.models, "mobilenet0.25-imported")
+    qtbot.mouseClick(window.pages.models.use_button, Qt.MouseButton.LeftButton)
     assert window.pipeline.settings.detector.model == "mobilenet0.25-imported"
-    assert window.models_page.use_button.text() == "In use"
+    assert window.pages.models.use_button.text() == "In use"
 
 
 def test_verifying_tells_that_the_file_is_whole(page, qtbot):

@@ -50,7 +50,7 @@ def opened(window: Window, qtbot, film: Path) -> Window:
 def searched(window: Window, qtbot, film: Path) -> Window:
     opened(window, qtbot, film)
     qtbot.keyClick(window, Qt.Key.Key_A)
-    assert window.scans.running is not None
+    qtbot.waitUntil(lambda: window.scans.running is not None)  # once it is known what is kept of the film
     qtbot.waitUntil(lambda: window.scans.running is None, timeout=20_000)
     return window
 
@@ -281,7 +281,7 @@ def test_whoever_stays_for_it_has_no_training_stopped(window, qtbot, film, monke
     window.show_page(TRAIN)
     stopped = []
     with monkeypatch.context() as patch:
-        patch.setattr(window.training_page, "running", lambda: [tmp_path])
+        patch.setattr(window.pages.training, "running", lambda: [tmp_path])
         patch.setattr("rfapp.gui.dialogs.ask_about_training", lambda *_: "stop")
         patch.setattr("rfapp.gui.dialogs.ask_about_scan", lambda *_: False)
         patch.setattr(RunFolder, "stop", stopped.append)

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QMessageBox
 
 from rfapp.datasets.runs import RunFolder
 from rfapp.gui.curves import Curves, Series, smoothed
-from rfapp.gui.toolbar import LIVE, TRAIN
+from rfapp.gui.toolbar import TRAIN
 from rfapp.gui.training_page import TrainingPage
 
 
@@ -90,7 +90,7 @@ def test_a_run_is_started_watched_stopped_gone_on_with_and_used(
     pytest.importorskip("torch", reason="training needs torch")
     window = make_window()
     window.show_page(TRAIN)
-    page = window.training_page
+    page = window.pages.training
     page.root = tmp_path / "runs"
     page.form.data.set_path(str(few_labels))
     page.form.batch.setValue(4)
@@ -125,7 +125,7 @@ def test_a_run_is_started_watched_stopped_gone_on_with_and_used(
     qtbot.waitUntil(lambda: not page._processes, timeout=60_000)
 
     qtbot.mouseClick(page.use_button, Qt.MouseButton.LeftButton)
-    assert window._pages.currentIndex() == LIVE
+    assert window.pages.live_is_shown
     assert window.pipeline.settings.detector.model == str(run.path)
 
 
