@@ -21,6 +21,7 @@ from rfapp.looking import Prepared, built_in_picture, decode, joined, prepare, s
 from rfapp.settings import DetectorSettings, Size, check
 from rfapp.text import mark
 from rfapp.weights import Answer, Model
+from rfapp.weights.catalogue import sha256_of, unreadable
 
 __all__ = [
     "FaceDetector",
@@ -262,6 +263,20 @@ class FaceDetector:
         # Twice: engines record what they do in the first run and use it from the second on.
         for _ in range(2):
             self(np.zeros((height, width, 3), np.uint8))
+
+    @property
+    def fingerprint(self) -> str:
+        """The network's numbers and what runs them. Two detectors with the same one find exactly the same with the same
+        settings. Raises WeightsError where the weights file has gone."""
+        model, version = self.weights, self._running().engine.version
+        if self.precision == "int8":
+            model = weights.int8_form(model)
+        try:
+            numbers = model.sha256 or sha256_of(model.path)
+        except OSError as error:
+            raise unreadable(model.path, error) from error
+        runs = self.engine, version, self.device, self.device_title, self.precision
+        return " ".join([numbers, model.bin_sha256, *runs])
 
     def close(self) -> None:
         """Let go of the engine; it is freed when no other detector shares it. Twice is allowed."""

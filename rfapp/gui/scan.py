@@ -1,4 +1,4 @@
-"""Finding all faces of the video that is open, in the background: the bar that says how far it is, and what is done."""
+"""Finding all faces of the video that is open, in the background, and what is known of it from before."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QToolButton, QWidget
+from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 
 from rfapp.errors import RfappError
 from rfapp.gui import dialogs
+from rfapp.gui.scan_bar import ScanBar
 from rfapp.gui.tasks import Task
 from rfapp.gui.texts import clock, filled, sentence_of
 from rfapp.gui.theme import Theme
 from rfapp.gui.timeline import Timeline
 from rfapp.places import cache_dir
 from rfapp.runtime import FaceCounts, VideoScan
-from rfapp.runtime.kept_scans import KeptScan, KeptScans
+from rfapp.runtime.kept_scans import KeptScan, KeptScans, looks_beside
+from rfapp.runtime.looks import Begun, how_id
 from rfapp.runtime.scan import save_results
 from rfapp.settings import Settings
 from rfapp.sources import SourceInfo
 
 log = logging.getLogger(__name__)
 
-#: In a narrower window the words have more of the room.
-ROOMY = 560
 #: How far it is, and what was found, is looked at this often.
 LOOK_EVERY_MS = 300
 #: When the window closes, a scan has so many seconds for its last frame.
@@ -39,79 +37,6 @@ _ENDING_S = 5.0
 
 def _tr(text: str) -> str:
     return QCoreApplication.translate("scan", text)
-
-
-class ScanBar(QWidget):
-    """One line under the time line: how far it is with a button that cancels, or what was found with one that saves."""
-
-    cancelled = Signal()
-    save_wanted = Signal()
-    put_away = Signal()
-
-    def __init__(self, theme: Theme) -> None:
-        super().__init__(objectName="scanBar")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self._theme = theme
-        self.setAccessibleName(self.tr("All faces of the video"))
-        self._progress = QProgressBar(textVisible=False, accessibleName=self.tr("Progress"))
-        self._progress.setRange(0, 1000)
-        self._progress.setFixedHeight(6)
-        self._text = QLabel(objectName="muted", wordWrap=True)
-        self.cancel = QPushButton(self.tr("Cancel"), objectName="small")
-        self.cancel.setAccessibleDescription(self.tr("What was found until now is kept."))
-        self.cancel.clicked.connect(self.cancelled)
-        self.save = QPushButton(self.tr("Save results…"), objectName="small")
-        self.save.clicked.connect(self.save_wanted)
-        self._close = QToolButton(toolTip=self.tr("Put away"), accessibleName=self.tr("Put this line away"))
-        self._close.clicked.connect(self.put_away)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(14, 4, 10, 6)
-        row.setSpacing(12)
-        row.addWidget(self._progress)
-        row.addWidget(self._text, 1)
-        for button in (self.cancel, self.save, self._close):
-            row.addWidget(button)
-        theme.changed.connect(self._recolour)
-        self._recolour()
-        self.hide()
-
-    def _recolour(self) -> None:
-        self._close.setIcon(self._theme.icon("close"))
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        self._progress.setFixedWidth(120 if event.size().width() >= ROOMY else 50)
-        super().resizeEvent(event)
-
-    @property
-    def text(self) -> str:
-        """What it says."""
-        return self._text.text()
-
-    def show_progress(self, text: str, part: float | None) -> None:
-        """It is under way; *part*: how far, from 0 to 1, None where that is not known."""
-        self._say(text)
-        self._progress.setRange(0, 0 if part is None else 1000)
-        self._progress.setValue(round((part or 0.0) * 1000))
-        for widget, shown in ((self._progress, True), (self.cancel, True), (self.save, False), (self._close, False)):
-            widget.setVisible(shown)
-
-    def show_found(self, text: str, about: str, *, can_save: bool) -> None:
-        """It is over. *about*: how it was looked for."""
-        self._say(text)
-        self._text.setToolTip(about)
-        for widget, shown in (
-            (self._progress, False),
-            (self.cancel, False),
-            (self.save, can_save),
-            (self._close, True),
-        ):
-            widget.setVisible(shown)
-
-    def _say(self, text: str) -> None:
-        if text != self._text.text():
-            self._text.setText(text)
-            self._text.setToolTip("")
-            self.setAccessibleDescription(text)
 
 
 class ScanControl(QObject):
@@ -131,13 +56,20 @@ class ScanControl(QObject):
         self._kept = KeptScans(cache_dir() / "faces" if self._passing is None else Path(self._passing.name))
         self._video: Path | None = None  # what is open, if it is a video file
         self._found: KeptScan | None = None  # what is known of it
+        self._settings = Settings()
+        self._asked_how = ""  # what is known was looked up for these settings
+        self._pending: object = None  # stands for the look-up that is under way
+        self._start_when_known = False
         self._problem: tuple[Path, RfappError] | None = None
         self._scan: VideoScan | None = None
         self._full_screen = self._hidden = False
         self._tasks: set[Task] = set()
         self._timer = QTimer(self, interval=LOOK_EVERY_MS)
         self._timer.timeout.connect(self._look)
+        self._look_up_soon = QTimer(self, interval=LOOK_EVERY_MS, singleShot=True)
+        self._look_up_soon.timeout.connect(self._look_up)
         self.bar.cancelled.connect(self.cancel)
+        self.bar.over_wanted.connect(self.start_over)
         self.bar.save_wanted.connect(self.save)
         self.bar.put_away.connect(self._put_away)
 
@@ -153,8 +85,16 @@ class ScanControl(QObject):
 
     # ------------------------------------------------------------------------------------------------------ commands
 
-    def start(self, settings: Settings) -> None:
-        """Find all faces of the video that is open, as *settings* want it."""
+    def use(self, settings: Settings) -> None:
+        """From now on faces are looked for with these *settings*."""
+        self._settings = settings
+        if self._video is not None and how_id(settings) != self._asked_how:
+            self._look_up_soon.start()  # a slider that is dragged passes many of them
+            self._show()
+
+    @Slot()
+    def start(self) -> None:
+        """Find all faces of the video that is open, or the rest of them, as the settings of now want it."""
         if self._video is None:
             return
         if self._scan is not None:
@@ -163,15 +103,31 @@ class ScanControl(QObject):
             else:
                 text = self.tr("“{title}” is still being looked through. Wait for its end, or cancel it.")
                 self.said.emit(text.format(title=self._scan.video.name))
-            return
+        elif self._is_known:
+            self._begin(None if self._found is None else self._found.begun)
+        else:
+            self._start_when_known = True
+            if self._pending is None or self._asked_how != how_id(self._settings):
+                self._look_up()
+
+    @Slot()
+    def start_over(self) -> None:
+        """Find all faces of the video that is open from its beginning on."""
+        if self._video is not None and self._scan is None:
+            self._begin(None)
+
+    def _begin(self, begun: Begun | None) -> None:
+        assert self._video is not None
+        if begun is not None and not self._kept.is_of(begun, self._video):
+            begun = None
         try:
-            results = self._kept.new_results(self._video)
+            results = self._kept.new_results(self._video, self._settings)
         except OSError as error:
             self.said.emit(filled(self.tr("The faces can't be kept: {error}"), error=error))
             return
         self._hidden = False
         self._problem = None
-        self._scan = VideoScan(self._video, settings, results=results)
+        self._scan = VideoScan(self._video, self._settings, results=results, looks=looks_beside(results), begun=begun)
         self._scan.start()
         self._timer.start()
         self._show()
@@ -202,8 +158,8 @@ class ScanControl(QObject):
             video = path.resolve() if path.is_file() else None
         if video != self._video:
             self._video, self._found, self._hidden = video, None, False
-            if video is not None:
-                self._do(lambda _tell: self._kept.find(video), lambda found: self._was_found(video, found))
+            self._start_when_known = False
+            self._look_up()
         self._show()
 
     def may_close(self) -> bool:
@@ -241,7 +197,9 @@ class ScanControl(QObject):
         self.bar.cancel.setEnabled(True)
         self._problem = None if scan.error is None else (scan.video, scan.error)
         if scan.video == self._video:
-            self._found = found
+            self._found, self._asked_how, self._pending = found, how_id(scan.settings), None
+            if not self._is_known:  # the settings were changed meanwhile
+                self._look_up()
         elif scan.error is not None and not scan.complete:
             self.said.emit(f"{scan.video.name}: {sentence_of(scan.error)}")
         elif scan.complete:
@@ -249,10 +207,40 @@ class ScanControl(QObject):
             self.said.emit(text.format(title=scan.video.name))
         self._show()
 
-    def _was_found(self, video: Path, found: KeptScan | None) -> None:
-        if video == self._video and self._found is None:
-            self._found = found
-            self._show()
+    @property
+    def _is_known(self) -> bool:
+        """Whether it is known what there is of the video that is open, for the settings of now."""
+        return self._pending is None and self._asked_how == how_id(self._settings)
+
+    @property
+    def _has_rest(self) -> bool:
+        """Whether a part is known, and a search would go on with it."""
+        found = self._found
+        return self._is_known and found is not None and not found.complete and found.begun is not None
+
+    @Slot()
+    def _look_up(self) -> None:
+        """Look beside Qt's thread for what is known of the video that is open."""
+        video, settings = self._video, self._settings
+        self._look_up_soon.stop()
+        self._asked_how, self._pending = how_id(settings), None
+        if video is None:
+            return
+        pending = self._pending = object()
+        self._do(
+            lambda _tell: self._kept.find(video, settings),
+            lambda found: self._was_found(pending, found),
+            otherwise=lambda: self._was_found(pending, None),
+        )
+
+    def _was_found(self, pending: object, found: KeptScan | None) -> None:
+        if pending is not self._pending:  # there is something newer
+            return
+        self._found, self._pending = found, None
+        if self._start_when_known:
+            self._start_when_known = False
+            self.start()
+        self._show()
 
     @Slot()
     def _put_away(self) -> None:
@@ -282,7 +270,8 @@ class ScanControl(QObject):
         scan = self._scan
         here = scan is not None and scan.video == self._video
         counts = scan.counts if here and scan is not None else None if self._found is None else self._found.counts
-        self._timeline.offer_finding(self._video is not None, running=here)
+        rest = self._has_rest if scan is None or not here else scan.goes_on
+        self._timeline.offer_finding(self._video is not None, running=here, rest=rest)
         self._timeline.show_counts(counts)
         problem = self._problem[1] if self._problem is not None and self._problem[0] == self._video else None
         if scan is not None:
@@ -297,7 +286,7 @@ class ScanControl(QObject):
                 size=self._found.size,
                 score=self._found.score,
             )
-            self.bar.show_found(text, about, can_save=True)
+            self.bar.show_found(text, about, can_save=True, can_go_on=self._has_rest)
         elif problem is not None:
             self.bar.show_found(sentence_of(problem), "", can_save=False)
         shown = scan is not None or ((counts is not None or problem is not None) and not self._hidden)
@@ -313,6 +302,9 @@ class ScanControl(QObject):
         progress = scan.progress
         if progress.part is None:
             return f"{what}…"
+        if progress.again is not None:
+            going = self.tr("going to {time}, where it stopped: {percent} %")
+            return f"{what} · " + going.format(time=clock(progress.looked_s), percent=int(progress.again * 100))
         told = f"{what}: {int(progress.part * 100)} %"
         if progress.left_s is not None and progress.speed is not None:
             told += " · " + self.tr("{time} left").format(time=clock(ceil(progress.left_s)))

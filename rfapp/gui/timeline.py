@@ -82,9 +82,7 @@ class Timeline(QWidget):
         self.band = FaceBand(theme, self._slider.span, self._tip)
         self.previous = self._button("previous", self.tr("Previous stretch with faces (Ctrl+←)"))
         self.next = self._button("next", self.tr("Next stretch with faces (Ctrl+→)"))
-        self.find_all = self._button("find", self.tr("Find the faces of the whole video in the background (A)"))
-        self.find_all.setText(self.tr("Find all faces"))
-        self.find_all.setAccessibleName(self.tr("Find all faces"))
+        self.find_all = self._button("find", "")
         column = QVBoxLayout()
         column.setSpacing(0)
         column.addWidget(self.band)
@@ -152,10 +150,18 @@ class Timeline(QWidget):
 
     # ---------------------------------------------------------------------------------------------------------- faces
 
-    def offer_finding(self, offered: bool, *, running: bool = False) -> None:
-        """Whether all faces of what is open can be found, and whether that is under way."""
+    def offer_finding(self, offered: bool, *, running: bool = False, rest: bool = False) -> None:
+        """Whether all faces of what is open can be found, whether that is under way, and whether it is only the *rest*
+        that has to be found."""
         self.find_all.setVisible(offered)
         self.find_all.setEnabled(not running)
+        text, tip = self.tr("Find all faces"), self.tr("Find the faces of the whole video in the background (A)")
+        if rest:
+            text, tip = self.tr("Find the rest"), self.tr("Go on finding the faces of the video in the background (A)")
+        if text != self.find_all.text():
+            self.find_all.setText(text)
+            self.find_all.setAccessibleName(text)
+            self.find_all.setToolTip(tip)
 
     def show_counts(self, counts: FaceCounts | None) -> None:
         """Draw where there are faces, and lead to them; None: it is not known."""

@@ -118,6 +118,7 @@ class FakeDetector:
         settings = settings or DetectorSettings()
         self.model, self.engine = settings.model, "fake"
         self.device, self.device_title, self.precision, self.notes = "cpu", "CPU", "float32", []
+        self.fingerprint = "fake"
         self.seconds = seconds
         self.calls: list[dict[str, object]] = []
         self.closed = False

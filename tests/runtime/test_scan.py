@@ -17,7 +17,8 @@ import pytest
 from rfapp.errors import EngineFailed, OutputError, RfappError, SourceDamaged, SourceNotFound
 from rfapp.frames import Detections
 from rfapp.runtime import VideoScan
-from rfapp.runtime.kept_scans import KeptScans
+from rfapp.runtime.kept_scans import KeptScans, looks_beside
+from rfapp.runtime.looks import Begun
 from rfapp.runtime.scan import save_results
 from rfapp.settings import DetectorSettings, Settings
 from tests.runtime.film import FACES, RATE, Counter, make_film
@@ -192,8 +193,15 @@ def kept(tmp_path: Path) -> KeptScans:
     return KeptScans(tmp_path / "faces")
 
 
-def kept_scan(kept: KeptScans, film: Path, *, frames: int | None = None) -> VideoScan:
-    """Scan *film*, all of it or so many *frames*."""
+def kept_scan(
+    kept: KeptScans,
+    film: Path,
+    settings: Settings | None = None,
+    *,
+    frames: int | None = None,
+    begun: Begun | None = None,
+) -> VideoScan:
+    """Scan *film*, all of it or so many *frames* that are looked at."""
 
     class Some(Counter):
         def __call__(self, image: np.ndarray, **thresholds: object) -> Detections:
@@ -201,7 +209,8 @@ def kept_scan(kept: KeptScans, film: Path, *, frames: int | None = None) -> Vide
                 scan.cancel()
             return super().__call__(image, **thresholds)
 
-    scan = VideoScan(film, results=kept.new_results(film), make_detector=Some)
+    results = kept.new_results(film, settings or Settings())
+    scan = VideoScan(film, settings, results=results, looks=looks_beside(results), begun=begun, make_detector=Some)
     scan.start()
     assert scan.wait(20)
     return scan
@@ -254,9 +263,9 @@ def test_what_can_not_be_read_is_not_there(kept: KeptScans, film: Path, tmp_path
 
 def test_room_is_made_and_leftovers_go(kept: KeptScans, film: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("rfapp.runtime.kept_scans._VIDEOS", 2)
-    left = kept.new_results(film)
+    left = kept.new_results(film, Settings())
     os.utime(left, (1, 1))
-    at_work = kept.new_results(film)
+    at_work = kept.new_results(film, Settings())
     for number in range(4):
         copy = tmp_path / f"{number}.mp4"
         copy.write_bytes(film.read_bytes())
@@ -283,4 +292,6 @@ def test_what_can_not_be_kept_is_there_for_now(kept: KeptScans, film: Path, tmp_
     found = kept.keep(kept_scan(kept, film))
     assert found.counts.faces.tolist() == FACES
     assert found.results.exists()
-    assert kept.find(film) is None
+    left = kept.find(film)  # as good as a part that was kept
+    assert not left.complete
+    assert left.begun.counts.faces.tolist() == FACES
