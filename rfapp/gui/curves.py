@@ -24,7 +24,7 @@ NAMES = {
     "loss_box": mark("box loss"),
     "loss_class": mark("class loss"),
     "loss_landmark": mark("landmark loss"),
-    "loss_keep": mark("change of the first weights' scores"),
+    "loss_keep": mark("change against the first weights"),
     "loss_first_box": mark("first step's box loss"),
     "loss_first_class": mark("first step's class loss"),
     "learning_rate": mark("learning rate"),
