@@ -3,7 +3,9 @@
 The rule is RetinaFace's (biubug6/Pytorch_Retinaface, ``utils/box_utils.py``, after SSD): a prior is to find the face
 that it overlaps most if the overlap reaches 0.35, and each face gets its best prior if that overlaps by 0.2 at least.
 Two faults of that code are not repeated: a face whose best prior is too poor can't take a prior away from another
-face, and of two faces with the same best prior the one that it overlaps more gets it (there: the later one).
+face, and of two faces with the same best prior the one that it overlaps more gets it (there: the later one). A face
+that lies within several priors of a size overlaps them all alike: its best one is that whose centre is nearest (there:
+chance).
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ import torch
 from torch import Tensor
 
 from rfapp.training.boxes import TINY, areas, corners_of, intersections
+
+#: Overlaps with a small face that differ by no more than this share of them are equal: its sides are differences of
+#: float32 numbers near 1.
+ROUNDING = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +52,8 @@ class Targets:
 @dataclass(frozen=True, slots=True)
 class Matching:
     """A prior is ``positive`` from that overlap on, background below ``negative``, and ignored between the two. Each
-    face forces its best prior if that overlaps by ``forced``. ``covered``: a prior of which this share lies in an
-    ignored area is ignored, too."""
+    face forces its best prior if that overlaps by ``forced``; what looks at a smaller one is background. ``covered``: a
+    prior of which this share lies in an ignored area is ignored, too."""
 
     positive: float = 0.35
     negative: float = 0.35
@@ -91,6 +97,9 @@ def match(priors: Tensor, targets: Targets, rule: Matching = Matching(), *, refi
     row, prior = torch.nonzero((overlap >= min(rule.positive, rule.negative)) & wanted[:, None], as_tuple=True)
     value, place = overlap[row, prior], cell[row] + prior
     forcing = torch.nonzero(wanted & (best >= rule.forced))[:, 0]
+    if refined is None:
+        small = forcing[best[forcing] < rule.positive]
+        best_prior[small] = _nearest(overlap[small], best[small], boxes[small], priors)
     face = torch.full((everywhere,), -1, dtype=torch.int64, device=device)
     enough = value >= rule.positive
     _give(face, place[enough], row[enough], value[enough])
@@ -112,6 +121,15 @@ def _overlaps(boxes: Tensor, priors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     shared = intersections(boxes, corners_of(priors))
     prior_areas = (priors[..., 2] * priors[..., 3]).expand_as(shared)
     return shared / (areas(boxes)[:, None] + prior_areas - shared).clamp_(min=TINY), shared, prior_areas
+
+
+def _nearest(overlap: Tensor, best: Tensor, boxes: Tensor, priors: Tensor) -> Tensor:
+    """Of the priors that overlap each of *boxes* by *best*, but for rounding, the one whose centre is nearest."""
+    row, prior = torch.nonzero(overlap >= best[:, None] * (1 - ROUNDING), as_tuple=True)
+    apart = (priors[prior, :2] - (boxes[row, :2] + boxes[row, 2:]) / 2).square().sum(dim=1)
+    least = torch.full_like(best, torch.inf).scatter_reduce_(0, row, apart, "amin")
+    near = apart <= least[row]
+    return prior.new_full(best.shape, len(priors)).scatter_reduce_(0, row[near], prior[near], "amin")
 
 
 def _give(face: Tensor, place: Tensor, row: Tensor, value: Tensor) -> None:

@@ -60,7 +60,9 @@ class OneStep:
         self._units = _units_of(config, device)
         # A box that counts its last pixel is half a pixel larger on each side.
         self._larger = 0.5 / recipe.augmentation.size if config.inclusive else 0.0
-        self._rule = Matching(positive=recipe.overlap, negative=recipe.background or recipe.overlap)
+        self._rule = Matching(
+            positive=recipe.overlap, negative=recipe.background or recipe.overlap, forced=recipe.forced
+        )
         self._loss = MultiBoxLoss(
             variance=UNITS,
             box=recipe.box_loss,
@@ -143,7 +145,9 @@ class TwoStep:
         self._loss = TwoStepLoss(
             config=config,
             first=Matching(positive=recipe.first_overlap, negative=recipe.first_background),
-            second=Matching(positive=recipe.overlap, negative=recipe.background or recipe.overlap),
+            second=Matching(
+                positive=recipe.overlap, negative=recipe.background or recipe.overlap, forced=recipe.forced
+            ),
             box=recipe.box_loss,
         )
 

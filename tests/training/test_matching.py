@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from rfapp.models import MOBILENET_025, PriorBox  # noqa: E402
-from rfapp.training.matching import Matching, Targets, match  # noqa: E402
+from rfapp.training.matching import ROUNDING, Matching, Targets, match  # noqa: E402
 
 
 def targets_of(*pictures):
@@ -33,6 +33,13 @@ def iou(corner, area, box):
     return shared / ((box[2] - box[0]) * (box[3] - box[1]) + area - shared), shared
 
 
+def nearest(values, corners, box):
+    """Of the priors with the greatest overlap that whose centre is nearest to the middle of *box*."""
+    best = [p for p, value in enumerate(values) if value >= max(values) * (1 - ROUNDING)]
+    middle = (box[:2] + box[2:]) / 2
+    return min(best, key=lambda p: float(np.sum(((np.array(corners[p])[:2] + corners[p][2:]) / 2 - middle) ** 2)))
+
+
 def slowly(priors, faces, rule):
     """One picture. Returns {prior: face} and the set of priors that are background."""
     corners = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in priors.numpy()]
@@ -49,7 +56,8 @@ def slowly(priors, faces, rule):
             found[p] = best
     forced = {}
     for f in real:
-        p = int(np.argmax(table[f]))
+        small = max(table[f]) < rule.positive
+        p = nearest(table[f], corners, faces[f][0]) if small else int(np.argmax(table[f]))
         if table[f][p] >= rule.forced and (p not in forced or table[f][p] > table[forced[p]][p]):
             forced[p] = f
     found |= forced
@@ -75,7 +83,7 @@ def random_faces(rng, count):
     return faces
 
 
-@pytest.mark.parametrize("rule", [Matching(), Matching(positive=0.5, negative=0.4, forced=0.3)])
+@pytest.mark.parametrize("rule", [Matching(), Matching(positive=0.5, negative=0.4, forced=0.3), Matching(forced=0.05)])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_same_as_one_by_one(seed, rule):
     rng = np.random.default_rng(seed)
@@ -122,6 +130,18 @@ def test_a_face_between_forces_its_best_prior():
         half = side / 128
         box = [middle - half, middle - half, middle + half, middle + half]
         assert len(match(priors, targets_of([(box, False)]))) == expected
+
+
+def test_a_face_within_several_priors_takes_the_nearest():
+    # 5 px within 16 px: whatever lies around it wholly overlaps it by the same 25/256.
+    priors = torch.from_numpy(PriorBox(MOBILENET_025, (64, 64)).array())
+    rule = Matching(forced=0.05)
+    for x, y in ((19, 21), (21, 19), (20.5, 27), (11, 13)):
+        box = [(x - 2.5) / 64, (y - 2.5) / 64, (x + 2.5) / 64, (y + 2.5) / 64]
+        matches = match(priors, targets_of([(box, False)]), rule)
+        apart = (priors[:128:2, :2] * 64 - torch.tensor([x, y])).norm(dim=1)
+        assert matches.prior.tolist() == [2 * int(apart.argmin())]
+        assert len(match(priors, targets_of([(box, False)]))) == 0  # the published rule teaches that this is none
 
 
 def test_nothing_in_gives_only_background():
