@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -17,9 +18,11 @@ from PySide6.QtWidgets import QAbstractButton, QMessageBox, QWidget
 from rfapp.datasets.runs import RunFolder
 from rfapp.frames import Detections
 from rfapp.gui.dialogs import ask_about_scan, ask_results_file
+from rfapp.gui.languages import speak
 from rfapp.gui.toolbar import TRAIN
 from rfapp.gui.window import Window
 from rfapp.runtime import VideoScan
+from rfapp.runtime.looks import picture_sum
 from rfapp.settings import Settings
 from tests.runtime.fakes import Camera
 from tests.runtime.film import FACES, Counter, make_film
@@ -52,6 +55,22 @@ def searched(window: Window, qtbot, film: Path) -> Window:
     qtbot.keyClick(window, Qt.Key.Key_A)
     qtbot.waitUntil(lambda: window.scans.running is not None)  # once it is known what is kept of the film
     qtbot.waitUntil(lambda: window.scans.running is None, timeout=20_000)
+    return window
+
+
+def cut_short(window: Window, qtbot, film: Path, frames: int = 30) -> Window:
+    """A search that is cancelled when it has looked at so many *frames* of the film."""
+    count, made = Counter.__call__, len(Counter.made)
+
+    def some(self, image: np.ndarray, **thresholds: object) -> Detections:
+        if len(self.calls) + 1 == frames:
+            window.scans.running.cancel()
+        return count(self, image, **thresholds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Counter, "__call__", some)
+        searched(window, qtbot, film)
+    assert [len(detector.calls) for detector in Counter.made[made:]] == [frames]
     return window
 
 
@@ -197,6 +216,110 @@ def test_the_next_run_of_the_program_knows_it_still(make_window, qtbot, film):
     assert second.timeline.band.isVisible()
 
 
+def test_it_goes_on_where_it_was_cut_short(make_window, qtbot, film, tmp_path, monkeypatch):
+    first = cut_short(make_window(), qtbot, film)
+    assert first.timeline.find_all.text() == "Find the rest"
+    first.close()
+    second = opened(make_window(), qtbot, film)
+    band, bar, button = second.timeline.band, second.scans.bar, second.timeline.find_all
+    qtbot.waitUntil(band.isVisible)  # what is known of it is there at once
+    assert bar.text == "Faces in 1 stretch, 00:01 in all · looked through up to 00:01"
+    assert second.timeline._tip(1.1) == "00:01 · 1 face"
+    assert second.timeline._tip(3.1) == "00:03 · not looked at yet"
+    assert (button.text(), button.accessibleName()) == ("Find the rest", "Find the rest")
+    assert "Go on" in button.toolTip()
+    assert bar.over.isVisible()
+    assert bar.save.isVisible()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: second.scans.running is None, timeout=20_000)
+    assert len(Counter.made[1].calls) == len(FACES) - 30
+    assert bar.text == "Faces in 2 stretches, 00:01 in all"
+    assert not bar.over.isVisible()
+    assert button.text() == "Find all faces"
+    for name in ("joined", "straight"):
+        monkeypatch.setattr("rfapp.gui.scan.dialogs.ask_results_file", lambda *_, name=name: tmp_path / name)
+        second.scans.save()
+        qtbot.waitUntil(lambda name=name: (tmp_path / name).exists())
+        searched(second, qtbot, film)  # a whole one begins anew
+        assert len(Counter.made[-1].calls) == len(FACES)
+    assert (tmp_path / "joined").read_bytes() == (tmp_path / "straight").read_bytes()
+
+
+def test_it_says_what_it_does_until_it_is_where_it_was(window, qtbot, film, monkeypatch):
+    cut_short(window, qtbot, film)
+    reached, hold, sums = threading.Event(), threading.Event(), []
+
+    def sum_of(image: np.ndarray) -> int:
+        sums.append(picture_sum(image))
+        if len(sums) == 16:
+            reached.set()
+            assert hold.wait(10)
+        return sums[-1]
+
+    monkeypatch.setattr("rfapp.runtime.scan.picture_sum", sum_of)
+    qtbot.keyClick(window, Qt.Key.Key_A)
+    try:
+        qtbot.waitUntil(reached.is_set)
+        qtbot.waitUntil(lambda: "it stopped" in window.scans.bar.text)
+        qtbot.waitUntil(lambda: window.scans.bar.text.endswith(": 50 %"))
+        assert window.scans.bar.text == "Finding all faces · going to 00:01, where it stopped: 50 %"
+        assert window.timeline._tip(1.1) == "00:01 · 1 face"
+        assert window.timeline.find_all.text() == "Find the rest"
+        assert not window.timeline.find_all.isEnabled()
+        assert not window.scans.bar.over.isVisible()
+        window.scans.cancel()  # nothing of what is known is lost
+    finally:
+        hold.set()
+    qtbot.waitUntil(lambda: window.scans.running is None, timeout=10_000)
+    assert "looked through up to 00:01" in window.scans.bar.text
+    assert window.timeline.find_all.text() == "Find the rest"
+
+
+def test_it_can_be_started_over(window, qtbot, film):
+    cut_short(window, qtbot, film)
+    qtbot.mouseClick(window.scans.bar.over, Qt.MouseButton.LeftButton)
+    assert not window.scans.running.goes_on
+    assert window.timeline.find_all.text() == "Find all faces"
+    qtbot.waitUntil(lambda: window.scans.running is None, timeout=20_000)
+    assert len(Counter.made[1].calls) == len(FACES)
+    assert "Faces in 2 stretches" in window.scans.bar.text
+
+
+def test_with_other_settings_it_begins_anew(window, qtbot, film):
+    cut_short(window, qtbot, film)
+    window.settings.change(detector_score=0.8)
+    assert window.timeline.find_all.text() == "Find all faces"
+    assert not window.scans.bar.over.isVisible()
+    assert window.timeline.band.isVisible()  # what was found was found
+    qtbot.keyClick(window, Qt.Key.Key_A)  # before it is looked up whether there is a part with these settings
+    qtbot.waitUntil(lambda: window.scans.running is not None)
+    qtbot.waitUntil(lambda: window.scans.running is None, timeout=20_000)
+    assert len(Counter.made[1].calls) == len(FACES)
+
+
+def test_settings_of_before_lead_back_to_their_part(window, qtbot, film):
+    cut_short(window, qtbot, film)
+    window.settings.change(detector_score=0.8)
+    cut_short(window, qtbot, film, frames=20)
+    assert window.scans.bar.text.endswith("looked through up to 00:01")
+    assert "0.80" in window.scans.bar._text.toolTip()
+    window.settings.change(detector_score=0.6, view_boxes=False)
+    qtbot.waitUntil(lambda: window.timeline.find_all.text() == "Find the rest")
+    assert "0.60" in window.scans.bar._text.toolTip()
+    window.settings.change(hiding_how="blur")  # nothing that matters
+    assert window.timeline.find_all.text() == "Find the rest"
+    searched(window, qtbot, film)
+    assert len(Counter.made[-1].calls) == len(FACES) - 30
+
+
+def test_a_film_that_was_changed_begins_anew(window, qtbot, film, tmp_path):
+    copy = Path(shutil.copy(film, tmp_path / "film.mp4"))
+    cut_short(window, qtbot, copy)
+    os.utime(copy, (1, 1))
+    searched(window, qtbot, copy)
+    assert len(Counter.made[1].calls) == len(FACES)
+
+
 def test_results_are_saved_where_the_user_wants(window, qtbot, film, tmp_path, monkeypatch):
     searched(window, qtbot, film)
     for name, lines in (("faces.jsonl", len(FACES)), ("faces.csv", 1 + sum(FACES))):
@@ -328,7 +451,22 @@ def test_full_screen_shows_the_picture_alone(window, qtbot, film):
 def test_there_is_room_for_it_in_every_window(make_window, qtbot, film, width):
     window = make_window(width=width, height=480)
     searched(window, qtbot, film)
-    parts = [window.timeline.previous, window.timeline.next, window.timeline.find_all, window.scans.bar.save]
+    check_room(window, window.scans.bar.save)
+
+
+@pytest.mark.parametrize(("width", "language"), [(360, "de"), (360, "es"), (520, "de"), (1180, "de")])
+def test_there_is_room_for_going_on_in_every_window(make_window, qtbot, qapp, film, width, language):
+    try:
+        speak(qapp, language)
+        window = make_window(width=width, height=480)
+        cut_short(window, qtbot, film)
+        check_room(window, window.scans.bar.save, window.scans.bar.over)
+    finally:
+        speak(qapp, "en")
+
+
+def check_room(window: Window, *buttons: QWidget) -> None:
+    parts = [window.timeline.previous, window.timeline.next, window.timeline.find_all, *buttons]
     for part in (*parts, window.timeline.band):
         where = part.mapTo(window, QPoint(part.width(), 0)).x()
         assert part.isVisible()
