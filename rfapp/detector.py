@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,14 +12,15 @@ from typing import Any, Self, overload
 
 import numpy as np
 
-from rfapp import engines, weights
-from rfapp.engines import Candidates, Engine, machine
-from rfapp.errors import EngineFailed, UsageError
+from rfapp import weights
+from rfapp.engines import Candidates, Engine
+from rfapp.errors import UsageError
 from rfapp.frames import ByteImage, Detections
 from rfapp.looking import Prepared, built_in_picture, decode, joined, prepare, second_size, valid
+from rfapp.proving import proved
 from rfapp.settings import DetectorSettings, Size, check
 from rfapp.text import mark
-from rfapp.weights import Answer, Model
+from rfapp.weights import Model
 from rfapp.weights.catalogue import sha256_of, unreadable
 
 __all__ = [
@@ -33,13 +33,6 @@ __all__ = [
     "second_size",
     "try_out",
 ]
-
-log = logging.getLogger(__name__)
-
-#: How far a precision may be off on the built-in picture: pixels of box and landmarks, and score.
-_TOLERANCE = 1.0, 0.02
-#: int8 is rougher by nature; its face there is a hundred pixels wide.
-_TOLERANCE_INT8 = 5.0, 0.05
 
 
 class _Shared:
@@ -110,7 +103,7 @@ class FaceDetector:
             threads=threads,
         )
         found = model if isinstance(model, Model) else weights.find(model)
-        self._set(settings, found, _proved(found, settings))
+        self._set(settings, found, _Shared(*proved(found, settings, try_out)))
         # A model that was handed over may go by no name under which it could be found again.
         self._handed_over = found if found is model else None
 
@@ -313,101 +306,3 @@ def _checked(settings: DetectorSettings, **changes: Any) -> DetectorSettings:
 
 def _engine_key(settings: DetectorSettings) -> tuple[Any, ...]:
     return settings.model, settings.engine, settings.device, settings.precision, settings.threads
-
-
-# -------------------------------------------------------------------------------------------- proof of a precision
-
-
-def _proved(model: Model, settings: DetectorSettings) -> _Shared:
-    """An engine whose answer on the built-in picture is that of float32, in float32 itself if need be."""
-
-    def make(precision: str) -> Engine:
-        return engines.create(model, settings.engine, settings.device, precision, settings.threads)
-
-    precision = settings.precision
-    engine = make(precision)
-    notes = list(engine.notes)
-    form = weights.int8_form(model) if engine.precision == "int8" else model
-    problem = "" if engine.precision == "float32" else _problem(engine, form)
-    if problem and model.int8_of:
-        engine.close()
-        raise EngineFailed(
-            mark("The int8 form {name} gives wrong results here: {problem}."),
-            mark("Use the model that it was made from."),
-            name=model.name,
-            problem=problem,
-        )
-    if problem:
-        notes.append(
-            mark("{precision} gives wrong results on {device} ({problem}); float32 is used.").format(
-                precision=engine.precision, device=engine.device_title, problem=problem
-            )
-        )
-        engine.close()
-        precision = "float32"
-        engine = make(precision)
-    if engine.device == "cpu" and not settings.threads and _threads_measured(engine, model) != engine.threads:
-        engine.close()
-        engine = make(precision)
-    for note in notes:
-        log.warning("%s", note)
-    return _Shared(engine, tuple(notes))
-
-
-def _threads_measured(engine: Engine, model: Model) -> int:
-    """How many threads serve best: on first use a quarter of a second is spent on finding out."""
-    known = machine.measured_threads(engine.name, model, engine.precision)
-    if known is not None or machine.cores() == 1:
-        return engine.threads if known is None else known
-    return engines.choose_threads(model, engine.name, engine.precision)
-
-
-def _problem(engine: Engine, model: Model) -> str:
-    """What is wrong with the engine's answer on the built-in picture, or ""; a CPU has to prove itself only once."""
-    facts = engine.name, engine.version, model, engine.precision
-    if engine.device == "cpu" and machine.has_proved(*facts):
-        return ""
-    problem = _deviation(engine, model)
-    if not problem and engine.device == "cpu":
-        machine.remember_proof(*facts)
-    return problem
-
-
-def _deviation(engine: Engine, model: Model) -> str:
-    """How the engine's answer on the built-in picture differs from float32's by too much, or ""."""
-    answer = model.answer or _float32_answer(model)
-    if answer is None:
-        return ""
-    picture = prepare(built_in_picture(), answer.size, model.config)
-    settings = replace(DetectorSettings(), score=min(0.5, answer.score / 2))
-    try:
-        faces = decode(engine.candidates([picture.image], settings.score)[0], picture, model.config, settings)
-    except EngineFailed as error:
-        return error.message.rstrip(".")
-    if len(faces) == 0:
-        return mark("no face found")
-    off = float(np.abs(faces.boxes[0] - np.array(answer.box, np.float32)).max())
-    if faces.landmarks is not None and answer.landmarks is not None:
-        off = max(off, float(np.abs(faces.landmarks[0] - np.array(answer.landmarks, np.float32)).max()))
-    score_off = abs(float(faces.scores[0]) - answer.score)
-    most_px, most_score = _TOLERANCE_INT8 if engine.precision == "int8" else _TOLERANCE
-    if off <= most_px and score_off <= most_score:
-        return ""
-    return mark("off by {off:.1f} px and {score:.3f} in score").format(off=off, score=score_off)
-
-
-def _float32_answer(model: Model) -> Answer | None:
-    """The yardstick for a file that brings none; None when float32 finds nothing either, and for an int8 form, which
-    can't be run in float32."""
-    if model.int8_of:
-        return None
-    faces = try_out(model)
-    if len(faces) == 0:
-        return None
-    points = None if faces.landmarks is None else tuple((float(x), float(y)) for x, y in faces.landmarks[0])
-    return Answer(
-        size=weights.TRIAL_SIZE,
-        score=float(faces.scores[0]),
-        box=tuple(float(value) for value in faces.boxes[0]),
-        landmarks=points,
-    )

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from rfapp import FaceDetector, engines, weights
+from rfapp import FaceDetector, engines, proving, weights
 from rfapp import detector as detector_module
 from rfapp.cli import main
 from rfapp.detector import built_in_picture, decode, prepare, second_size
@@ -381,8 +381,8 @@ def test_precision_proves_itself_once_and_threads_are_measured_once(monkeypatch,
     """On a computer: the second start asks no more, another model does."""
     pytest.importorskip("openvino")
     tried, measured = [], []
-    deviation, choose = detector_module._deviation, engines.choose_threads
-    monkeypatch.setattr(detector_module, "_deviation", lambda *given: tried.append(1) or deviation(*given))
+    deviation, choose = proving._deviation, engines.choose_threads
+    monkeypatch.setattr(proving, "_deviation", lambda *given: tried.append(1) or deviation(*given))
     monkeypatch.setattr(machine, "cores", lambda: 2)
     monkeypatch.setattr("rfapp.engines.openvino_engine.half_precision", lambda: "bfloat16")
 
