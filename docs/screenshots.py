@@ -23,12 +23,13 @@ from PySide6.QtCore import QEventLoop, QPoint, QTimer
 from PySide6.QtGui import QPainter, QPixmap
 from PySide6.QtWidgets import QApplication
 
-from rfapp.detector import FaceDetector, built_in_picture
+from rfapp.detector import FaceDetector
 from rfapp.frames import Detections, Frame
 from rfapp.gui.app import undo_opencv_qt
 from rfapp.gui.theme import Theme
 from rfapp.gui.toolbar import MODELS, TRAIN
 from rfapp.gui.window import Window
+from rfapp.looking import built_in_picture
 from rfapp.runtime import LivePipeline
 from rfapp.settings import DetectorSettings, Settings
 from rfapp.sinks.pictures import write_picture

@@ -23,17 +23,6 @@ from rfapp.text import mark
 from rfapp.weights import Model
 from rfapp.weights.catalogue import sha256_of, unreadable
 
-__all__ = [
-    "FaceDetector",
-    "Prepared",
-    "built_in_picture",
-    "decode",
-    "joined",
-    "prepare",
-    "second_size",
-    "try_out",
-]
-
 
 class _Shared:
     """An engine that several detectors use; the last one to let go closes it."""

@@ -216,7 +216,8 @@ def models() -> Iterator[Finding]:
 def detections() -> Iterator[Finding]:
     """What every engine finds in the built-in picture, against the answer in the model's manifest."""
     from rfapp import engines, weights
-    from rfapp.detector import FaceDetector, built_in_picture
+    from rfapp.detector import FaceDetector
+    from rfapp.looking import built_in_picture
 
     model = weights.find(DetectorSettings().model)
     picture = built_in_picture()

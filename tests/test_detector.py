@@ -15,9 +15,9 @@ pytest.importorskip("torch")
 from rfapp import FaceDetector, engines, proving, weights
 from rfapp import detector as detector_module
 from rfapp.cli import main
-from rfapp.detector import built_in_picture, decode, prepare, second_size
 from rfapp.engines import Candidates, machine
 from rfapp.errors import EngineFailed, RfappError, SettingsError, UnknownModel, UsageError
+from rfapp.looking import built_in_picture, decode, prepare, second_size
 from rfapp.models.config import MOBILENET_025
 from rfapp.settings import DetectorSettings
 from rfapp.sources import read_picture

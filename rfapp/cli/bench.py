@@ -144,7 +144,7 @@ def _picture(path: Path | None) -> ByteImage:
         return read_picture(path)
     import numpy as np
 
-    from rfapp.detector import built_in_picture
+    from rfapp.looking import built_in_picture
 
     # One face whole and one cut by the edge, in the shape of a webcam's picture.
     return np.ascontiguousarray(np.tile(built_in_picture(), (1, 2, 1))[:480, :640])

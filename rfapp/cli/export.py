@@ -72,8 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     import cv2
     import numpy as np
 
-    from rfapp.detector import built_in_picture
     from rfapp.engines.exporting import export
+    from rfapp.looking import built_in_picture
     from rfapp.weights import find
     from rfapp.weights.exporting import Form
 

@@ -283,7 +283,7 @@ def _calibration(arguments: argparse.Namespace, model: Model) -> list[ByteImage]
     import random
 
     from rfapp.cli.progress import counted
-    from rfapp.detector import prepare
+    from rfapp.looking import prepare
     from rfapp.sources import read_picture
     from rfapp.sources.inputs import find_inputs
 

@@ -236,7 +236,8 @@ class ModelsPage(QWidget):
         said = self.tr("{ms:.1f} ms a picture of {size} ({where})")
 
         def work(tell: Callable[[int, int], bool]) -> tuple[str, str]:
-            from rfapp.detector import FaceDetector, built_in_picture
+            from rfapp.detector import FaceDetector
+            from rfapp.looking import built_in_picture
 
             picture, times = built_in_picture(), []
             with FaceDetector(name) as detector:

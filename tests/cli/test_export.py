@@ -13,8 +13,8 @@ pytest.importorskip("openvino")
 
 from rfapp import FaceDetector
 from rfapp.cli import main
-from rfapp.detector import built_in_picture
 from rfapp.engines import exporting
+from rfapp.looking import built_in_picture
 
 
 @pytest.fixture(autouse=True)

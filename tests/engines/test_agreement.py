@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rfapp import weights
-from rfapp.detector import Prepared, decode, prepare
 from rfapp.engines import available, create
+from rfapp.looking import Prepared, decode, prepare
 from rfapp.postprocess import decode_boxes, decode_landmarks, priors_for
 from rfapp.settings import DetectorSettings
 from rfapp.sources import read_picture

@@ -115,7 +115,7 @@ socket.socket.connect = socket.socket.connect_ex = socket.create_connection = so
 
 DETECTOR = """
 from rfapp import FaceDetector
-from rfapp.detector import built_in_picture
+from rfapp.looking import built_in_picture
 detector = FaceDetector()
 faces = detector(built_in_picture())
 print(json.dumps({

@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("openvino")
 
 from rfapp import engines, weights
-from rfapp.detector import built_in_picture, prepare
 from rfapp.engines import openvino_engine
 from rfapp.errors import EngineFailed, WeightsAltered
+from rfapp.looking import built_in_picture, prepare
 from rfapp.models.config import MOBILENET_025
 
 

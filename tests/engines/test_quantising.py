@@ -17,7 +17,6 @@ pytest.importorskip("openvino")
 
 from rfapp import FaceDetector, engines, weights
 from rfapp.cli import main
-from rfapp.detector import built_in_picture, prepare
 from rfapp.errors import (
     EngineFailed,
     EngineMissing,
@@ -28,6 +27,7 @@ from rfapp.errors import (
     WeightsError,
     WeightsMissing,
 )
+from rfapp.looking import built_in_picture, prepare
 from rfapp.models.config import MOBILENET_025
 from rfapp.sources import read_picture
 from rfapp.weights.removing import remove_model

@@ -8,10 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from rfapp import engines, weights  # noqa: E402
-from rfapp.detector import built_in_picture, prepare  # noqa: E402
 from rfapp.engines import torch_engine  # noqa: E402
 from rfapp.engines.torch_network import InferenceNetwork, fold_batch_norm  # noqa: E402
 from rfapp.errors import DeviceMissing, EngineFailed, EngineMissing  # noqa: E402
+from rfapp.looking import built_in_picture, prepare  # noqa: E402
 from rfapp.models import MOBILENET_025, RESNET50, RetinaFace  # noqa: E402
 from rfapp.weights import checkpoints  # noqa: E402
 

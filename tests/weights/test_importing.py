@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from rfapp import weights  # noqa: E402
 from rfapp.cli import main  # noqa: E402
-from rfapp.detector import FaceDetector, built_in_picture, try_out  # noqa: E402
+from rfapp.detector import FaceDetector, try_out  # noqa: E402
 from rfapp.errors import (  # noqa: E402
     OutputExists,
     SettingsError,
@@ -24,6 +24,7 @@ from rfapp.errors import (  # noqa: E402
     WeightsMissing,
     WeightsUnsafe,
 )
+from rfapp.looking import built_in_picture  # noqa: E402
 from rfapp.weights import checkpoints, import_weights  # noqa: E402
 
 
