@@ -33,9 +33,8 @@ class ScanBar(QWidget):
         self.cancel = QPushButton(self.tr("Cancel"), objectName="small")
         self.cancel.setAccessibleDescription(self.tr("What was found until now is kept."))
         self.cancel.clicked.connect(self.cancelled)
-        self.over = QPushButton(self.tr("Start over"), objectName="small")
+        self.over = QToolButton(text=self.tr("Start over"), accessibleName=self.tr("Start over"))
         self.over.setToolTip(self.tr("Look through the video from its beginning again"))
-        self.over.setAccessibleDescription(self.over.toolTip())
         self.over.clicked.connect(self.over_wanted)
         self.save = QPushButton(self.tr("Save results…"), objectName="small")
         self.save.clicked.connect(self.save_wanted)
@@ -54,9 +53,12 @@ class ScanBar(QWidget):
 
     def _recolour(self) -> None:
         self._close.setIcon(self._theme.icon("close"))
+        self.over.setIcon(self._theme.icon("reset"))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        self._progress.setFixedWidth(120 if event.size().width() >= ROOMY else 50)
+        roomy, style = event.size().width() >= ROOMY, Qt.ToolButtonStyle
+        self._progress.setFixedWidth(120 if roomy else 50)
+        self.over.setToolButtonStyle(style.ToolButtonTextBesideIcon if roomy else style.ToolButtonIconOnly)
         super().resizeEvent(event)
 
     @property

@@ -471,5 +471,6 @@ def check_room(window: Window, *buttons: QWidget) -> None:
         where = part.mapTo(window, QPoint(part.width(), 0)).x()
         assert part.isVisible()
         assert where <= window.width(), part.accessibleName()
+        assert part is window.timeline.band or part.width() >= part.sizeHint().width(), part.accessibleName()
     assert window.timeline.band.width() > 60
     assert all(part.accessibleName() or part.text() for part in parts)
