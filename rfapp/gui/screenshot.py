@@ -55,7 +55,9 @@ class Screenshot(QObject):
     def _take(self) -> None:
         try:
             self.code = 0 if self._written() else 1
-        except OSError as error:  # also where nobody reads what is printed any more
+        except BrokenPipeError:  # nobody reads what is printed any more; the picture is there
+            self.code = 1
+        except OSError as error:
             self.code = 1
             with contextlib.suppress(OSError):
                 print(f"rfapp: The screenshot could not be written to “{self._file}”: {error}.", file=sys.stderr)

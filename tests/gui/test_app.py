@@ -153,3 +153,15 @@ def test_a_screenshot_that_can_not_be_written_ends_the_program(tmp_path: Path) -
     done = start("gui", "--screenshot", str(tmp_path / "file" / "s.png"), "--after", "0.5")
     assert done.returncode == 1
     assert "could not be written" in done.stderr
+
+
+def test_a_screenshot_whose_figures_nobody_reads_is_there_and_ends_the_program(tmp_path: Path) -> None:
+    shot = tmp_path / "s.png"
+    command = [sys.executable, "-m", "rfapp", "gui", "--screenshot", str(shot), "--after", "0.5"]
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        process.stdout.close()
+        told = process.stderr.read().decode()
+        assert process.wait(100) == 1
+    assert shot.exists()
+    assert "could not be written" not in told
