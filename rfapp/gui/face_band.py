@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import ceil
 
 import numpy as np
+import numpy.typing as npt
 from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
@@ -101,7 +102,7 @@ class FaceBand(QWidget):
         return super().event(event)
 
 
-def _widened(most: np.typing.NDArray[np.int32], pixels: int) -> np.typing.NDArray[np.int32]:
+def _widened(most: npt.NDArray[np.int32], pixels: int) -> npt.NDArray[np.int32]:
     """With every place that has faces at least so many *pixels* wide."""
     wide = most.copy()
     for shift in range(1, min(pixels, len(most))):
