@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,6 +63,7 @@ class KeptScans:
         prefix = f"{_name_for(video)}-{how_id(settings)}-"
         handle, name = tempfile.mkstemp(dir=self._folder, prefix=prefix, suffix=".part")
         os.close(handle)
+        looks_beside(Path(name)).touch(0o600)  # both can be read by the user alone
         return Path(name)
 
     def is_of(self, begun: Begun, video: Path) -> bool:
@@ -156,7 +156,7 @@ class KeptScans:
             for path in sorted(times, key=lambda path: times[path], reverse=True):
                 videos += path.suffix == ".jsonl"
                 total += sum(file.stat().st_size for file in (path, looks_beside(path)) if file.exists())
-                left_behind = path.suffix == ".part" and time.time() - times[path] > _LEFT_BEHIND_S
+                left_behind = path.suffix == ".part" and max(times.values()) - times[path] > _LEFT_BEHIND_S
                 if left_behind or (videos > 1 and (videos > _VIDEOS or total > _BYTES)):
                     _remove(path)
             for looks in self._folder.glob("*.looks"):
@@ -187,10 +187,12 @@ def _better(before: KeptScan, part: KeptScan) -> bool:
 
 def _read_part(results: Path) -> KeptScan | None:
     try:
+        if results.suffix == ".part" and not looks_beside(results).stat().st_size:
+            return None  # the search has not come to its first frame
         heading, begun = read_begun(results, looks_beside(results))
         how = heading["how"]
         facts = {key: how[key] for key in ("model", "size", "score")}
-    except FileNotFoundError:  # the search has not yet come to its first frame
+    except FileNotFoundError:  # gone in the meantime
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.info("what was found can't be gone on with, %s: %s", results, error)
