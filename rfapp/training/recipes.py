@@ -41,7 +41,7 @@ class Recipe:
     ``first_overlap`` and ``first_background``. ``negatives`` background priors are compared for each
     positive one of a picture, ``least_negatives`` at least. ``landmark_weight``: what the landmarks' loss counts for in
     the sum, the boxes' being 2 and the classes' 1 (networks of two steps have weights of their own). ``keep``: what a
-    change of the first weights' class scores costs (:mod:`rfapp.training.keeping`), 0 for nothing. ``empty``: the share
+    change against the first weights costs (:mod:`rfapp.training.keeping`), 0 for nothing. ``empty``: the share
     of pictures without faces, where there are any.
     """
 
