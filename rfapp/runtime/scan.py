@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import threading
 import time
 from array import array
@@ -77,8 +76,8 @@ class VideoScan:
     *looks*: a file from which another scan can go on, should this one end early (:mod:`rfapp.runtime.looks`). *begun*:
     what an earlier one came to. The video is read from its beginning then, too, which takes a part of the time, and
     what is known of a frame stands for the work of the network; all else is done as ever, so that the results are
-    those of a scan that was never cut short, bit by bit. Frames whose picture is another one than it was are looked at
-    anew, and all of them are if *begun* can't be used: other settings, another network, or a damaged file.
+    those of a scan that was never cut short, byte for byte. Frames whose picture is another one than it was are looked
+    at anew, and all of them are if *begun* can't be used: other settings, another network, or a damaged file.
 
     Every property may be read at any time and from any thread.
     """
@@ -93,6 +92,8 @@ class VideoScan:
         begun: Begun | None = None,
         make_detector: MakeDetector = FaceDetector.from_settings,
     ) -> None:
+        if begun is not None and begun.looks == looks:
+            raise ValueError(f"{looks} can't be gone on with and be written to")
         self.video = Path(video)
         self.settings = (settings or Settings()).changed(hiding_how="off")
         self.results, self.looks = results, looks
@@ -343,15 +344,17 @@ class _Counting(LineSink):
 
 
 def save_results(kept: Path, path: Path) -> None:
-    """Copy the JSON lines in *kept* to *path*: as a table if it is named .csv. Raises OutputError; no half is left."""
+    """Copy the JSON lines in *kept* to *path*: as a table if it is named .csv. A last line that was cut off, as a
+    killed program leaves it, stays out. Raises OutputError; no half is left."""
     table = path.suffix.lower() == ".csv"
     temporary = path.with_name(path.name + ".part")
     try:
         with kept.open("rb") as lines, temporary.open("wb") as file:
+            whole = (line for line in lines if line.endswith(b"\n"))
             if table:
-                to_csv(lines, file)
+                to_csv(whole, file)
             else:
-                shutil.copyfileobj(lines, file)
+                file.writelines(whole)
         temporary.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from None

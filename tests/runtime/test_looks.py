@@ -32,6 +32,7 @@ from rfapp.runtime.looks import (
     write_heading,
     write_look,
 )
+from rfapp.runtime.scan import save_results
 from rfapp.settings import Settings
 from tests.runtime.fakes import FakeDetector
 
@@ -247,6 +248,12 @@ def test_frames_that_are_others_now_are_looked_at_anew(kept: KeptScans, film: Pa
     assert len(seer.calls) == len(UNEVEN) - 10
 
 
+def test_what_is_gone_on_with_is_not_written_over(kept: KeptScans, film: Path) -> None:
+    begun = part(kept, film).begun
+    with pytest.raises(ValueError, match="gone on with"):
+        VideoScan(film, looks=begun.looks, begun=begun)
+
+
 # ------------------------------------------------------------------------------------------------- what is of no use
 
 
@@ -439,6 +446,10 @@ def test_a_killed_program_leaves_what_the_next_one_goes_on_with(kept: KeptScans,
     os.truncate(left.begun.looks, left.begun.looks.stat().st_size - 5)
     left = kept.find(film, FOLLOWED)
     assert len(left.counts) == len(left.begun.counts) == 8
+    save_results(left.results, tmp_path / "saved.jsonl")
+    save_results(left.results, tmp_path / "saved.csv")
+    assert (tmp_path / "saved.jsonl").read_bytes() == b"".join(lines.splitlines(keepends=True)[:9])
+    assert len((tmp_path / "saved.csv").read_text().splitlines()) > 9
     scan, (seer,) = searched(kept, film, FOLLOWED, begun=left.begun)
     assert scan.results.read_bytes() == lines
     assert len(seer.calls) == len(UNEVEN) - 8
