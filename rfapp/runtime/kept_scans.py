@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 _VIDEOS, _BYTES = 50, 500_000_000
 #: What a run left that did not come to its end, and nobody has written to for so long, goes in any case.
 _LEFT_BEHIND_S = 30 * 86_400.0
+#: A search that has not written for so long is over; what it left goes when another one has come further.
+_QUIET_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +92,7 @@ class KeptScans:
         except OSError as error:  # the disk is full, say
             log.warning("what was found in %s can't be kept: %s", scan.video, error)
         else:
+            self._clear_up(f"{name}-{how}", one.results)
             self._make_room()
         if before is not None and before.complete and not one.complete:
             return replace(before, begun=one.begun)
@@ -146,6 +149,13 @@ class KeptScans:
         results = self._folder / f"{name}.jsonl"
         looks = one.begun.looks.replace(looks_beside(results))
         return replace(one, results=one.results.replace(results), begun=Begun(looks, one.counts))
+
+    def _clear_up(self, part: str, results: Path) -> None:
+        """Drop what searches left that have not come as far as *results*, which lie in their place now."""
+        with contextlib.suppress(OSError):
+            for left in self._folder.glob(f"{part}-*.part"):
+                if results.stat().st_mtime - left.stat().st_mtime > _QUIET_S:
+                    _remove(left)
 
     def _make_room(self) -> None:
         with contextlib.suppress(OSError):

@@ -455,6 +455,21 @@ def test_a_killed_program_leaves_what_the_next_one_goes_on_with(kept: KeptScans,
     assert len(seer.calls) == len(UNEVEN) - 8
 
 
+def test_what_others_left_goes_when_one_comes_further_but_not_what_is_being_written(
+    kept: KeptScans, film: Path
+) -> None:
+    old, at_work = (searched(kept, film, end=frames)[0] for frames in (3, 4))
+    for path in (old.results, old.looks):
+        os.utime(path, (1, 1))
+    assert kept.keep(searched(kept, film, end=2)[0]).results == at_work.results  # the furthest
+    assert old.looks.exists()
+    part(kept, film)
+    assert not old.results.exists()
+    assert not old.looks.exists()
+    assert at_work.results.exists()
+    assert at_work.looks.exists()
+
+
 def test_a_failure_of_the_network_is_no_reason_to_begin_anew(kept: KeptScans, film: Path) -> None:
     _, lines = whole(kept, film)
 
