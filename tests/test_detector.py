@@ -16,7 +16,7 @@ from rfapp import FaceDetector, engines, proving, weights
 from rfapp import detector as detector_module
 from rfapp.cli import main
 from rfapp.engines import Candidates, machine
-from rfapp.errors import EngineFailed, RfappError, SettingsError, UnknownModel, UsageError
+from rfapp.errors import EngineFailed, RfappError, SettingsError, UnknownModel, UsageError, WeightsError
 from rfapp.looking import built_in_picture, decode, prepare, second_size
 from rfapp.models.config import MOBILENET_025
 from rfapp.settings import DetectorSettings
@@ -299,6 +299,32 @@ def test_from_settings_and_what_it_tells():
         assert len(faces) == 1
         assert set(seconds) == {"prepare", "network", "decode", "whole"}
         assert seconds["whole"] >= seconds["network"] > 0
+
+
+def test_the_fingerprint_tells_what_finds_exactly_the_same(detector, exact, tmp_path):
+    with FaceDetector(size=320, score=0.9, threads=1) as other:
+        assert other.fingerprint == detector.fingerprint  # the network is the same, and what runs it
+    assert {exact.fingerprint, detector.fingerprint} == {
+        " ".join(
+            [one.weights.sha256, "", one.engine, one._shared.engine.version, "cpu", one.device_title, one.precision]
+        )
+        for one in (exact, detector)
+    }
+    with FaceDetector(engine="torch", precision="float32") as other:
+        assert other.fingerprint != exact.fingerprint
+    path = tmp_path / "unknown.onnx"
+    path.write_bytes(b"some numbers")
+    found = exact.weights
+    exact.weights = replace(found, path=path, sha256="")  # a file of which nobody has said what it must hold
+    try:
+        first = exact.fingerprint
+        path.write_bytes(b"some other numbers")
+        assert first != exact.fingerprint != detector.fingerprint
+        path.unlink()
+        with pytest.raises(WeightsError, match="unknown"):
+            _ = exact.fingerprint
+    finally:
+        exact.weights = found
 
 
 def test_unknown_model():
