@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--recipe", default="quick", metavar="NAME", help="how: quick, fine-tune or published (default: quick)")
     for name, kind, text in _RECIPE:
         add(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"of the recipe: {text}")
+    add("--only", action="append", metavar="PART", help="of the recipe: a part that learns alone (may be repeated)")
     add("--size", type=int, metavar="PX", help="of the recipe: side of the pictures that the network sees")
     add("--seed", type=int, default=0, metavar="N", help="what chance begins with (default: 0)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="what trains (default: auto)")
@@ -110,6 +111,8 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     changes = {name: value for name, _, _ in _RECIPE if (value := getattr(arguments, name)) is not None}
     if "epochs" in changes and "steps" not in changes:
         changes["steps"] = 0
+    if arguments.only is not None:
+        changes["only"] = tuple(arguments.only)
     if arguments.size is not None:
         changes["augmentation"] = replace(recipe.augmentation, size=arguments.size)
     return Plan(

@@ -15,10 +15,10 @@ _EARLY = 10
 
 
 def optimiser_for(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum, or AdamW. Biases and batch norm do not decay unless the recipe says so."""
+    """SGD with momentum, or AdamW, for all parameters that learn. Biases and batch norm do not decay unless the recipe says so."""
     weights: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
-    for parameter in network.parameters():
+    for parameter in filter(lambda each: each.requires_grad, network.parameters()):
         (weights if parameter.ndim > 1 or recipe.decay_all else others).append(parameter)
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]

@@ -41,8 +41,9 @@ class Recipe:
     ``first_overlap`` and ``first_background``. ``negatives`` background priors are compared for each
     positive one of a picture, ``least_negatives`` at least. ``landmark_weight``: what the landmarks' loss counts for in
     the sum, the boxes' being 2 and the classes' 1 (networks of two steps have weights of their own). ``keep``: what a
-    change against the first weights costs (:mod:`rfapp.training.keeping`), 0 for nothing. ``empty``: the share
-    of pictures without faces, where there are any.
+    change against the first weights costs (:mod:`rfapp.training.keeping`), 0 for nothing. ``only``: the parts of the
+    network that learn, all others stay as they are; () for all. ``empty``: the share of pictures without faces, where
+    there are any.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Recipe:
     least_negatives: int = 0
     landmark_weight: float = 1.0
     keep: float = 0.0
+    only: tuple[str, ...] = ()
     empty: float = 0.1
     augmentation: Augmentation = Augmentation()
 
@@ -109,6 +111,7 @@ class Recipe:
 _LEFT_OUT = {
     "landmark_weight": 1.0,
     "keep": 0.0,
+    "only": [],
     "background": 0.0,
     "forced": 0.2,
     "first_overlap": 0.7,
@@ -139,6 +142,10 @@ _LIMITS: tuple[tuple[str, float, float], ...] = (
 )
 
 
+#: The type of a recipe's field of names, among those of numbers.
+_NAMES = "tuple[str, ...]"
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items() if item is not None}
@@ -155,7 +162,7 @@ def _read(kind: type[Any], values: Mapping[str, Any]) -> Any:
         if name == "augmentation":
             given[name] = _read(Augmentation, value)
         elif isinstance(value, list):
-            given[name] = tuple(float(item) for item in value)
+            given[name] = tuple(value if fields[name].type == _NAMES else map(float, value))
         else:
             given[name] = _like(fields[name], value)
     try:

@@ -31,6 +31,7 @@ from rfapp.training.keeping import Former
 from rfapp.training.loader import Order, Share, batches, process_ended
 from rfapp.training.objectives import objective_for
 from rfapp.training.optimising import Buffers, RunningMean, learning_rate, optimiser_for
+from rfapp.training.parts import learn_only
 from rfapp.training.plan import Plan
 from rfapp.training.saving import WeightsOfRun, load_state, save_found, save_state
 from rfapp.training.stopping import Stopping
@@ -140,6 +141,7 @@ def _train(  # noqa: PLR0917
         teller.say(mark("The weights are folded: measuring what batch norm has to know."))
         unfold(network, _some_batches(pictures, order, plan, config, device))
 
+    learn_only(network, recipe.only)
     former = Former(network) if recipe.keep else None
     objective = objective_for(config, recipe, device, world, plan.accumulate)
     optimiser = optimiser_for(network, recipe)
