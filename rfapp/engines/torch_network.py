@@ -12,31 +12,20 @@ from torch import Tensor, nn
 
 from rfapp.models.ainnoface import AInnoFace, TwoStepHead, settle, two_steps
 from rfapp.models.config import LUMA_BGR, ModelConfig
+from rfapp.models.folding import folded, normed_convolutions
 from rfapp.models.layers import Head
 from rfapp.models.networks import Network
 from rfapp.models.retinaface import RetinaFace
 
 
 def fold_batch_norm(module: nn.Module) -> None:
-    """Put every batch norm of *module* into the convolution before it, in place.
-
-    Worked out in float64, so that the one rounding to float32 is the only one.
-    """
-    before: nn.Module | None = None
-    for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
-            assert child.running_mean is not None
-            assert child.running_var is not None
-            scale = child.weight.double() / torch.sqrt(child.running_var.double() + child.eps)
-            bias = child.bias.double() - child.running_mean.double() * scale
-            if before.bias is not None:
-                bias = bias + before.bias.double() * scale
-            before.weight = nn.Parameter((before.weight.double() * scale[:, None, None, None]).float(), False)
-            before.bias = nn.Parameter(bias.float(), False)
-            setattr(module, name, nn.Identity())
-        else:
-            fold_batch_norm(child)
-        before = child
+    """Put every batch norm of *module* into the convolution before it, in place."""
+    for _, convolution, name, norm in list(normed_convolutions(module)):
+        weight, bias = folded(convolution, norm)
+        convolution.weight = nn.Parameter(weight.float(), False)
+        convolution.bias = nn.Parameter(bias.float(), False)
+        parent, _, key = name.rpartition(".")
+        setattr(module.get_submodule(parent), key, nn.Identity())
 
 
 class _OneDnnConvolution(nn.Module):

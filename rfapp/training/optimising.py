@@ -15,7 +15,8 @@ _EARLY = 10
 
 
 def optimiser_for(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum, or AdamW, for all parameters that learn. Biases and batch norm do not decay unless the recipe says so."""
+    """SGD with momentum, or AdamW, for all parameters that learn. Biases and batch norm do not decay unless the recipe
+    says so."""
     weights: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for parameter in filter(lambda each: each.requires_grad, network.parameters()):

