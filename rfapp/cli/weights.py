@@ -1,4 +1,5 @@
-"""``rfapp weights``: the numbers of the networks, listed, verified, imported, fetched, quantised and removed."""
+"""``rfapp weights``: the numbers of the networks, listed, verified, imported, fetched, mixed, quantised and
+removed."""
 
 from __future__ import annotations
 
@@ -69,6 +70,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     download.add_argument("model", metavar="NAME", nargs="?", help="what to fetch")
     download.add_argument("--force", action="store_true", help="replace a model of that name")
+    mixing = actions.add_parser(
+        "mix",
+        help="make a model between two models of the same network",
+        description="Makes a model whose weights lie between those of two models of the same network, such as a good "
+        "one and what it became by fine-tuning: (1 - S) * FIRST + S * SECOND, with batch norm folded. It is tried on "
+        "the built-in picture.",
+        allow_abbrev=False,
+    )
+    mixing.add_argument("first", metavar="FIRST", help="the name of a model, a weights file, or the folder of a run")
+    mixing.add_argument("second", metavar="SECOND", help="another one of the same network")
+    mixing.add_argument(
+        "--share", type=float, required=True, metavar="S", help="how much of SECOND there is in it, between 0 and 1"
+    )
+    mixing.add_argument("--name", required=True, help="what to call the model")
+    mixing.add_argument("--folder", type=Path, help="where to put it (default: your own folder of models)")
+    mixing.add_argument("--force", action="store_true", help="replace a model of that name")
     quantizing = actions.add_parser(
         "quantize",
         help="make the int8 form of a model, which is quicker and less exact",
@@ -90,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     quantizing.add_argument("--force", action="store_true", help="replace a model of that name")
     remove = actions.add_parser("remove", help="take one of your own models away", allow_abbrev=False)
     remove.add_argument("model", metavar="NAME", help="the name of the model")
-    for action in (listing, show, verify, importing, download, quantizing, remove):
+    for action in (listing, show, verify, importing, download, mixing, quantizing, remove):
         add_output_arguments(action)
 
 
@@ -135,6 +152,7 @@ def run(arguments: argparse.Namespace) -> int:
         "verify": _verify,
         "import": _import,
         "download": _download,
+        "mix": _mix,
         "quantize": _quantize,
         "remove": _remove,
     }
@@ -254,6 +272,27 @@ def _download(arguments: argparse.Namespace) -> int:
 
     done = import_weights(path, try_out=try_out, name=item.name, force=arguments.force)
     path.unlink(missing_ok=True)
+    return _tell_import(done, arguments)
+
+
+def _mix(arguments: argparse.Namespace) -> int:
+    from rfapp.detector import try_out
+    from rfapp.engines import import_torch
+    from rfapp.weights import find
+
+    first, second = find(arguments.first), find(arguments.second)
+    import_torch()
+    from rfapp.weights.mixing import mix_weights
+
+    done = mix_weights(
+        first,
+        second,
+        arguments.share,
+        name=arguments.name,
+        try_out=try_out,
+        folder=arguments.folder,
+        force=arguments.force,
+    )
     return _tell_import(done, arguments)
 
 

