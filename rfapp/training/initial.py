@@ -72,10 +72,18 @@ def _whole(model: Model, architecture: str) -> Initial:
             architecture=architecture,
         )
     network = checkpoints.build(model, "train")
+    folded = model.folded or never_measured(network)
     if kin:
         state = adapted(network.state_dict(), model.config, wanted)
         network = load_model(make_network(wanted, "train"), state)
-    return Initial(_frozen(network), model.folded, f"{model.name} ({model.origin})", model.licence)
+    return Initial(_frozen(network), folded, f"{model.name} ({model.origin})", model.licence)
+
+
+def never_measured(network: Network) -> bool:
+    """Whether batch norm has the statistics of no picture at all, as in weights that were folded and lost what says so:
+    to learn on from there without :func:`unfold` would be to begin with another network."""
+    layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    return all(layer.running_mean is not None and not layer.running_mean.any() for layer in layers)
 
 
 def _frozen(network: Network) -> Network:

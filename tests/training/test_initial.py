@@ -6,6 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+from rfapp import weights  # noqa: E402
 from rfapp.errors import UsageError, WeightsAltered, WeightsMissing  # noqa: E402
 from rfapp.models import MOBILENET_025, MobileNetV1, RetinaFace  # noqa: E402
 from rfapp.training.initial import fingerprint, initial_network, unfold  # noqa: E402
@@ -49,6 +52,14 @@ def test_a_published_network_is_taken_whole(test_data):
     assert all(torch.equal(tensor, state[name]) for name, tensor in initial.network.state_dict().items())
     assert not initial.folded
     assert "MIT" in initial.licence
+
+
+def test_folded_weights_are_known_by_themselves(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    save_file(load_file(weights.find("mobilenet0.25-imported").path), path)  # without what the file says of itself
+    assert not weights.find(path).folded
+    assert initial_network("mobilenet0.25", str(path)).folded
+    assert initial_network("mnet0.25-gray", str(path)).folded
 
 
 def test_chance_is_the_same_for_a_seed():
