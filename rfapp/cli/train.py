@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, kind, text in _RECIPE:
         add(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"of the recipe: {text}")
     add("--only", action="append", metavar="PART", help="of the recipe: a part that learns alone (may be repeated)")
+    add("--keep-of", default="", metavar="WEIGHTS", help="what --keep holds on to (default: the first weights)")
     add("--size", type=int, metavar="PX", help="of the recipe: side of the pictures that the network sees")
     add("--seed", type=int, default=0, metavar="N", help="what chance begins with (default: 0)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="what trains (default: auto)")
@@ -122,6 +123,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         recipe=replace(recipe, **changes),
         model=arguments.model,
         init=arguments.init,
+        former=arguments.keep_of,
         seed=arguments.seed,
         device=arguments.device,
         precision=arguments.precision,

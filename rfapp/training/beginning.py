@@ -30,6 +30,14 @@ def held(run: RunFolder, world: World) -> Iterator[None]:
         yield
 
 
+#: What ``run.toml`` knows of the run besides its plan and must not change, in words.
+_MADE_OF = {
+    "init_sha256": "first weights",
+    "former_sha256": "weights to hold on to",
+    "pictures": "training pictures",
+}
+
+
 def check_batch(plan: Plan, world: World) -> None:
     if plan.recipe.batch % (plan.accumulate * world.size):
         raise UsageError(
@@ -67,8 +75,7 @@ def begun_before(plan: Plan, run: RunFolder, known: dict[str, Any], world: World
     difference = plan.differs_from(theirs)
     made = theirs.get("made", {})
     if not difference:
-        changed = [key for key in ("init_sha256", "pictures") if made.get(key) != known[key]]
-        difference = {"init_sha256": "first weights", "pictures": "training pictures"}[changed[0]] if changed else ""
+        difference = next((what for key, what in _MADE_OF.items() if made.get(key) != known.get(key)), "")
     if difference:
         raise OutputExists(
             mark("“{path}” holds a run with another {what}."),

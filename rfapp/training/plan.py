@@ -21,7 +21,8 @@ class Plan:
     pictures that are held out; "" holds out a twentieth of the data, "none" nothing.
 
     ``model``: the architecture. ``init``: first weights: the name of a model, a checkpoint of a whole network or of its
-    trunk (ImageNet), or "" for chance. ``device``, and ``precision``: auto, float32, bfloat16 or float16. ``workers``:
+    trunk (ImageNet), or "" for chance. ``former``: the weights that the recipe's ``keep`` holds on to, "" for the first
+    ones. ``device``, and ``precision``: auto, float32, bfloat16 or float16. ``workers``:
     processes that load pictures (0: none but the trainer; −1: one for each further core, at most 8). ``accumulate``: in
     how many parts a step's batch goes through the network, where it does not fit whole.
     """
@@ -32,6 +33,7 @@ class Plan:
     validation: str = ""
     model: str = "mobilenet0.25"
     init: str = ""
+    former: str = ""
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
@@ -56,12 +58,14 @@ class Plan:
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for TOML; paths are absolute, so that the run can be repeated from anywhere."""
+        former = {"former": _absolute(self.former)} if self.former else {}
         return {
             "data": [str(path.absolute()) for path in self.data],
             "negatives": [str(path.absolute()) for path in self.negatives],
             "validation": _absolute(self.validation),
             "model": self.model,
             "init": _absolute(self.init),
+            **former,
             "seed": self.seed,
             "device": self.device,
             "precision": self.precision,
@@ -78,12 +82,14 @@ class Plan:
             data=tuple(Path(item) for item in values["data"]),
             negatives=tuple(Path(item) for item in values["negatives"]),
             recipe=Recipe.from_mapping(values["recipe"]),
+            former=values.get("former", ""),
             **{name: values[name] for name in _PLAIN},
         )
 
     def differs_from(self, other: Mapping[str, Any]) -> str:
         """The first thing in which the run of *other* (a ``run.toml``) computes something else, or ""."""
-        mine = self.to_mapping()
+        mine = {"former": "", **self.to_mapping()}
+        other = {"former": "", **other}
         for name, value in mine.items():
             if name == "recipe":
                 theirs = other.get(name)

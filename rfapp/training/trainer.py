@@ -22,6 +22,7 @@ from rfapp import __version__
 from rfapp.datasets.runs import LOG, RunFolder
 from rfapp.errors import EngineFailed, RfappError, UsageError
 from rfapp.models.config import LUMA_BGR, ModelConfig
+from rfapp.models.networks import Network
 from rfapp.text import mark
 from rfapp.training.beginning import begun_before, check_batch, check_folder, held, told_of_memory
 from rfapp.training.devices import Precision, choose, threads_kept, worker_count
@@ -120,14 +121,21 @@ def _train(  # noqa: PLR0917
     check_batch(plan, world)
     pictures = gather(plan, teller.say)
     known = {"rfapp": __version__, "init_sha256": fingerprint(plan.init), "pictures": len(pictures.training)}
+    if plan.former:
+        known["former_sha256"] = fingerprint(plan.former)
     begun = begun_before(plan, run, known, world)
     state = load_state(run, device) if begun else None
 
     torch.manual_seed(plan.seed)
-    if recipe.keep and not plan.init:
+    if recipe.keep and not (plan.former or plan.init):
         raise UsageError(
             mark("There are no first weights to be kept."),
             mark("Name some with --init, or set the recipe's “keep” to 0."),
+        )
+    if plan.former and not recipe.keep:
+        raise UsageError(
+            mark("Weights to hold on to are named, but changing them costs nothing."),
+            mark("Add “--keep 1”, or leave out --keep-of."),
         )
     initial = initial_network(plan.model, plan.init, focal=recipe.class_loss == "focal")
     network = initial.network.to(device)
@@ -142,7 +150,7 @@ def _train(  # noqa: PLR0917
         unfold(network, _some_batches(pictures, order, plan, config, device))
 
     learn_only(network, recipe.only)
-    former = Former(network) if recipe.keep else None
+    former = Former(_former(plan, network)) if recipe.keep else None
     objective = objective_for(config, recipe, device, world, plan.accumulate)
     optimiser = optimiser_for(network, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=precision.scaled)
@@ -313,6 +321,13 @@ def _train(  # noqa: PLR0917
     save(total)
     teller.end(total, epoch_of(total), "done")
     return outcome("done", total)
+
+
+def _former(plan: Plan, network: Network) -> Network:
+    """The network that is held on to: that of the plan's ``former`` weights, or *network*, which has its first ones."""
+    if not plan.former:
+        return network
+    return initial_network(plan.model, plan.former).network.to(next(network.parameters()).device)
 
 
 def _due(done: int, total: int, times: int) -> bool:

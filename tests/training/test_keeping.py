@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from rfapp.datasets.runs import LAST, RunFolder  # noqa: E402
-from rfapp.errors import SettingsError, UsageError  # noqa: E402
+from rfapp.errors import OutputExists, SettingsError, UsageError  # noqa: E402
 from rfapp.models.config import ARCHITECTURES  # noqa: E402
 from rfapp.models.networks import make_network  # noqa: E402
 from rfapp.training.keeping import Former, Said, change_of_landmarks, change_of_scores  # noqa: E402
@@ -124,6 +125,35 @@ def test_a_run_that_keeps_changes_less(plan, changed, tmp_path):
 def test_there_must_be_something_to_keep(plan, changed, tmp_path):
     with pytest.raises(UsageError, match="first weights"):
         train(changed(plan, init="", recipe={"keep": 1.0}), tmp_path / "run")
+
+
+def test_other_weights_than_the_first_can_be_held_on_to(plan, changed, tmp_path):
+    for name, seed in (("first", 0), ("second", 3)):
+        train(changed(plan, seed=seed), tmp_path / name)
+    first, second = (str(tmp_path / name / LAST) for name in ("first", "second"))
+    told = []
+    for number, former in enumerate(("", first, second)):
+        run = tmp_path / str(number)
+        train(changed(plan, init=first, former=former, recipe={"steps": 1, "keep": 1.0}), run)
+        told.append(next(each["loss_keep"] for each in RunFolder(run).events() if each["event"] == "step"))
+    assert told[0] == told[1] != told[2]
+
+
+def test_a_run_goes_on_with_the_weights_that_it_held_on_to(plan, changed, tmp_path):
+    train(plan, tmp_path / "first")
+    train(changed(plan, seed=3), tmp_path / "second")
+    begun = changed(plan, former=str(tmp_path / "first" / LAST), recipe={"steps": 2, "keep": 1.0})
+    train(begun, tmp_path / "run")
+    with pytest.raises(OutputExists, match="former"):
+        train(dataclasses.replace(begun, former=str(tmp_path / "second" / LAST)), tmp_path / "run")
+    shutil.copyfile(tmp_path / "second" / LAST, tmp_path / "first" / LAST)
+    with pytest.raises(OutputExists, match="weights to hold on to"):
+        train(begun, tmp_path / "run")
+
+
+def test_weights_to_hold_on_to_need_a_reason(plan, changed, tmp_path):
+    with pytest.raises(UsageError, match="costs nothing"):
+        train(changed(plan, former="mobilenet0.25-imported", recipe={"keep": 0.0}), tmp_path / "run")
 
 
 def test_networks_of_two_steps_cannot():
