@@ -45,7 +45,7 @@ from rfapp.weights import known
 
 #: Minutes between two measurements.
 EVERY_M = 5.0
-#: A plain clip plays for so long before anything is measured.
+#: Seconds for which a plain clip plays while memory and delay are measured.
 MEASURED_S = 15
 SIZES = (320, 480, 640, 800, 960)
 

@@ -59,8 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A,B/C,D/E,F",
         help="the sizes of the priors of the three levels in pixels (default: 16,32/64,128/256,512)",
     )
-    importing.add_argument("--folder", type=Path, help="where to put it (default: your own folder of models)")
-    importing.add_argument("--force", action="store_true", help="replace a model of that name")
+    _add_place(importing)
     download = actions.add_parser(
         "download",
         help="fetch published weights and make a model out of them",
@@ -84,8 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--share", type=float, required=True, metavar="S", help="how much of SECOND there is in it, between 0 and 1"
     )
     mixing.add_argument("--name", required=True, help="what to call the model")
-    mixing.add_argument("--folder", type=Path, help="where to put it (default: your own folder of models)")
-    mixing.add_argument("--force", action="store_true", help="replace a model of that name")
+    _add_place(mixing)
     quantizing = actions.add_parser(
         "quantize",
         help="make the int8 form of a model, which is quicker and less exact",
@@ -103,8 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     quantizing.add_argument("--size", type=_side, default=640, metavar="PX", help="their long side (default: 640)")
     quantizing.add_argument("--name", help="what to call it (default: the model's name and “-int8”)")
-    quantizing.add_argument("--folder", type=Path, help="where to put it (default: your own folder of models)")
-    quantizing.add_argument("--force", action="store_true", help="replace a model of that name")
+    _add_place(quantizing)
     remove = actions.add_parser("remove", help="take one of your own models away", allow_abbrev=False)
     remove.add_argument("model", metavar="NAME", help="the name of the model")
     for action in (listing, show, verify, importing, download, mixing, quantizing, remove):
@@ -142,6 +139,12 @@ def _min_sizes(text: str) -> tuple[tuple[int, ...], ...]:
     if len(levels) != 3 or len({len(level) for level in levels}) != 1 or min(map(min, levels)) < 1:
         raise argparse.ArgumentTypeError(f"three levels of as many sizes each are needed, not {text}")
     return levels
+
+
+def _add_place(action: argparse.ArgumentParser) -> None:
+    """Options of what makes a model."""
+    action.add_argument("--folder", type=Path, help="where to put it (default: your own folder of models)")
+    action.add_argument("--force", action="store_true", help="replace a model of that name")
 
 
 def run(arguments: argparse.Namespace) -> int:
