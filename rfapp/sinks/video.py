@@ -21,8 +21,9 @@ from rfapp.sinks.pictures import cannot_write
 from rfapp.sinks.sound import Sound
 from rfapp.text import mark
 
-#: Without B-frames a fifth of the work is saved for a fifth more of space.
-_OPTIONS = {"preset": "superfast", "crf": "21", "bf": "0"}
+#: Without B-frames a fifth of the work is saved for a fifth more of space; weighted prediction costs one part in twenty
+#: and saves next to nothing. 23 is x264's own default: on a street in 720p a copy is 41 dB from what was encoded.
+_OPTIONS = {"preset": "superfast", "crf": "23", "bf": "0", "weightp": "0"}
 #: The picture is this much behind, at most, when the sound is written along.
 _SOUND_AHEAD_S = 0.5
 
