@@ -3,7 +3,8 @@
 Learning without Forgetting (Li & Hoiem, 2016): a good network that goes on learning from few kinds of pictures loses
 what it knows of all others. Where no label tells otherwise, what it says is held near what its first weights say of the
 same picture: its class scores, but for pictures without any face, for what was found there is to be unlearned; and the
-landmarks of faces that have no labelled ones.
+landmarks of faces that have no labelled ones. Where a label tells of a face that the first weights find, too, its box
+is held near theirs beside what the label says: data from several hands disagree on where a face ends.
 """
 
 from __future__ import annotations
@@ -16,14 +17,25 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from rfapp.models.networks import Network
+from rfapp.training.boxes import decode_boxes, overlap_of_pairs
 from rfapp.training.matching import Matches, Targets
+
+#: From this intersection over union on the first weights and a label mean the same face; the number by which WIDER FACE
+#: counts one as found.
+SAME_FACE = 0.5
 
 
 class Said(NamedTuple):
-    """What a network says of a batch: raw ``classes`` (B, N, 2) and the deltas of ``landmarks`` (B, N, 10)."""
+    """What a network says of a batch: the deltas of ``boxes`` (B, N, 4), raw ``classes`` (B, N, 2) and the deltas of
+    ``landmarks`` (B, N, 10)."""
 
+    boxes: Tensor
     classes: Tensor
     landmarks: Tensor
+
+    def scaled(self, units: Tensor) -> Said:
+        """The same with deltas times *units* (14: those of a box, those of landmarks)."""
+        return Said(self.boxes.float() * units[:4], self.classes, self.landmarks.float() * units[4:])
 
 
 class Former:
@@ -34,8 +46,7 @@ class Former:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Said:
-        _, classes, landmarks = self._network(images)
-        return Said(classes, landmarks)
+        return Said(*self._network(images))
 
 
 def change_of_scores(classes: Tensor, former: Tensor, matches: Matches, targets: Targets) -> Tensor:
@@ -58,3 +69,18 @@ def change_of_landmarks(landmarks: Tensor, former: Said, matches: Matches, targe
     at = picture[held], prior[held]
     with torch.autocast(landmarks.device.type, enabled=False):
         return F.smooth_l1_loss(landmarks[at].float(), former.landmarks[at].float(), reduction="sum")
+
+
+def change_of_boxes(
+    deltas: Tensor, former: Said, priors: Tensor, matches: Matches, targets: Targets, *, variance: tuple[float, float]
+) -> Tensor:
+    """Smooth L1 of the deltas of boxes (B, N, 4), in the units of *variance*, from the *former* ones, summed over the
+    positive priors at which the first weights saw their face, too. *priors*: (N, 4), centre and size."""
+    picture, prior = matches.picture, matches.prior
+    scores = former.classes[picture, prior].float()
+    with torch.autocast(deltas.device.type, enabled=False):
+        boxes = decode_boxes(former.boxes[picture, prior].float(), priors[prior], variance)
+        overlap, _ = overlap_of_pairs(boxes, targets.boxes[matches.face].float())
+        held = (scores[:, 1] > scores[:, 0]) & (overlap >= SAME_FACE)
+        at = picture[held], prior[held]
+        return F.smooth_l1_loss(deltas[at].float(), former.boxes[at].float(), reduction="sum")

@@ -16,7 +16,7 @@ from rfapp.errors import SettingsError
 from rfapp.models.config import ModelConfig
 from rfapp.models.prior_box import PriorBox
 from rfapp.text import mark
-from rfapp.training.keeping import Said, change_of_landmarks, change_of_scores
+from rfapp.training.keeping import Said, change_of_boxes, change_of_landmarks, change_of_scores
 from rfapp.training.losses import MultiBoxLoss, at_least_one
 from rfapp.training.matching import Matches, Matching, Targets, match
 from rfapp.training.recipes import Recipe
@@ -89,15 +89,17 @@ class OneStep:
     ) -> tuple[Tensor, Tensor]:
         positives, with_landmarks = counts.tolist()
         if self._units is not None:
-            deltas, classes, landmarks = outputs
-            outputs = deltas.float() * self._units[:4], classes, landmarks.float() * self._units[4:]
-            former = former and Said(former.classes, former.landmarks.float() * self._units[4:])
-        sums = self._loss(outputs, self._priors, found, self._counted(targets))
+            outputs = Said(*outputs).scaled(self._units)
+            former = former and former.scaled(self._units)
+        counted = self._counted(targets)
+        sums = self._loss(outputs, self._priors, found, counted)
         loss, shares = self._loss.total(sums, positives, with_landmarks)
         told = [shares.box, shares.classes, shares.landmark]
         if former is not None:
+            boxes = change_of_boxes(outputs[0], former, self._priors, found, counted, variance=UNITS)
+            landmarks = change_of_landmarks(outputs[2], former, found, targets)
             change = change_of_scores(outputs[1], former.classes, found, targets)
-            change = change + self._loss.landmark_weight * change_of_landmarks(outputs[2], former, found, targets)
+            change = change + self._loss.box_weight * boxes + self._loss.landmark_weight * landmarks
             change = change / at_least_one(positives)
             loss = loss + self._keep * change
             told.append(change)

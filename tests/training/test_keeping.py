@@ -13,7 +13,8 @@ from rfapp.datasets.runs import LAST, RunFolder  # noqa: E402
 from rfapp.errors import OutputExists, SettingsError, UsageError  # noqa: E402
 from rfapp.models.config import ARCHITECTURES  # noqa: E402
 from rfapp.models.networks import make_network  # noqa: E402
-from rfapp.training.keeping import Former, Said, change_of_landmarks, change_of_scores  # noqa: E402
+from rfapp.training.boxes import encode_boxes  # noqa: E402
+from rfapp.training.keeping import Former, Said, change_of_boxes, change_of_landmarks, change_of_scores  # noqa: E402
 from rfapp.training.matching import Matches, Targets  # noqa: E402
 from rfapp.training.objectives import objective_for  # noqa: E402
 from rfapp.training.recipes import recipe_for  # noqa: E402
@@ -71,7 +72,7 @@ def test_the_gradient_leads_back():
 def test_landmarks_without_labels_are_held():
     torch.manual_seed(0)
     now = torch.randn(2, 6, 10, requires_grad=True)
-    former = Said(torch.zeros(2, 6, 2), torch.randn(2, 6, 10))
+    former = Said(torch.zeros(2, 6, 4), torch.zeros(2, 6, 2), torch.randn(2, 6, 10))
     former.classes[0, 1] = former.classes[1, 4] = former.classes[1, 5] = torch.tensor([-1.0, 1.0])
     former.classes[0, 3] = torch.tensor([1.0, -1.0])  # found by nobody before: there is nothing to be kept
     found = dataclasses.replace(
@@ -91,9 +92,34 @@ def test_landmarks_without_labels_are_held():
 
 def test_no_face_has_no_landmarks_to_hold():
     now = torch.randn(1, 6, 10, requires_grad=True)
-    change = change_of_landmarks(now, Said(torch.zeros(1, 6, 2), now.detach()), matches([], [], (1, 6)), targets(1, []))
+    change = change_of_landmarks(
+        now, Said(torch.zeros(1, 6, 4), torch.zeros(1, 6, 2), now.detach()), matches([], [], (1, 6)), targets(1, [])
+    )
     assert change.item() == 0
     assert not torch.autograd.grad(change, now)[0].any()
+
+
+def test_boxes_of_faces_that_were_found_before_are_held():
+    torch.manual_seed(0)
+    variance = (0.1, 0.2)
+    priors = torch.tensor([[0.3, 0.3, 0.3, 0.3]] * 5)
+    now = torch.randn(1, 5, 4, requires_grad=True)
+    face, beside = torch.tensor([[0.1, 0.1, 0.5, 0.5]]), torch.tensor([[0.3, 0.1, 0.7, 0.5]])
+    near = torch.tensor([[0.1, 0.1, 0.5, 0.4]])
+    before = torch.cat([near, beside, near, face, near])
+    former = Said(encode_boxes(before, priors, variance)[None], torch.zeros(1, 5, 2), torch.zeros(1, 5, 10))
+    former.classes[0, :, 1] = torch.tensor([1.0, 1.0, -1.0, 1.0, 1.0])
+    faces = targets(1, [0])
+    # One is held; one was another face (a third of the area is shared); one was none; one is held; one is not positive.
+    found = matches([0, 0, 0, 0], [0, 1, 2, 3], (1, 5))
+    change = change_of_boxes(now, former, priors, found, faces, variance=variance)
+    wanted = 0.0
+    for prior in (0, 3):
+        for difference in (now[0, prior] - former.boxes[0, prior]).abs().tolist():
+            wanted += 0.5 * difference**2 if difference < 1 else difference - 0.5
+    assert change.item() == pytest.approx(wanted, rel=1e-5)
+    (gradient,) = torch.autograd.grad(change, now)
+    assert {int(row) for row in gradient.abs().sum(dim=2)[0].nonzero()} == {0, 3}
 
 
 def test_the_former_network_stays_what_it_was():
