@@ -26,13 +26,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rfapp.errors import OutputError, SourceUnreadable
+from rfapp.locks import try_lock, unlock
 from rfapp.settings import write_whole
 from rfapp.text import mark
 
@@ -120,7 +120,7 @@ class RunFolder:
         """Hold the run for this process. Raises OutputError when another one trains in the folder."""
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / LOCK).open("a+b") as file:
-            if not _try_lock(file):
+            if not try_lock(file):
                 raise OutputError(
                     mark("The run “{path}” is being trained already."),
                     mark("Wait for it, or end it by making a file “stop” in that folder."),
@@ -129,15 +129,15 @@ class RunFolder:
             try:
                 yield
             finally:
-                _unlock(file)
+                unlock(file)
 
     def is_running(self) -> bool:
         """Whether a trainer holds the lock. A killed one does not: the operating system lets go of it."""
         try:
             with (self.path / LOCK).open("r+b") as file:
-                if not _try_lock(file):
+                if not try_lock(file):
                     return True
-                _unlock(file)
+                unlock(file)
                 return False
         except OSError:
             return False
@@ -194,32 +194,3 @@ def _event(line: bytes) -> Event | None:
     if not isinstance(event, dict) or not isinstance(event.get("event"), str) or not isinstance(event.get("step"), int):
         return None
     return event
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(file: IO[bytes]) -> bool:
-        try:
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(file: IO[bytes]) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(file: IO[bytes]) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)

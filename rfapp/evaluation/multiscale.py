@@ -49,7 +49,7 @@ def vote(boxes: FloatArray, scores: FloatArray, overlap: float = VOTE_OVERLAP) -
     boxes, scores = boxes[order].astype(np.float64), scores[order].astype(np.float64)
     kept_boxes, kept_scores = [], []
     while len(boxes):
-        same = _overlaps(boxes[0], boxes) >= overlap
+        same = overlaps(boxes[0], boxes) >= overlap
         same[0] = True
         weights = scores[same]
         kept_boxes.append((boxes[same] * weights[:, None]).sum(axis=0) / weights.sum())
@@ -60,7 +60,8 @@ def vote(boxes: FloatArray, scores: FloatArray, overlap: float = VOTE_OVERLAP) -
     )
 
 
-def _overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union of one *box* (4: x1, y1, x2, y2) and each of *boxes* (N×4)."""
     corner = np.maximum(box[:2], boxes[:, :2])
     inter = np.clip(np.minimum(box[2:], boxes[:, 2:]) - corner, 0, None).prod(axis=1)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal, Slot
 
 from rfapp.gui.current_settings import CurrentSettings
+from rfapp.gui.examples import Examples
 from rfapp.gui.live_view import LiveView
 from rfapp.gui.saving import Saver, new_recording, told_of_recording
 from rfapp.runtime import LivePipeline, Paused, Recording, Running
@@ -15,7 +16,8 @@ from rfapp.settings import Settings
 
 class PictureCommands(QObject):
     """Behind the tool bar's buttons and the keys. ``outputs_changed`` tells that a recording or the virtual camera was
-    begun or ended; ``said`` carries how a recording went."""
+    begun or ended; ``said`` carries how a recording went, and why there is no example. ``examples`` has the commands
+    about what the detector is to learn from."""
 
     outputs_changed = Signal()
     said = Signal(str)
@@ -30,6 +32,8 @@ class PictureCommands(QObject):
     ) -> None:
         super().__init__(parent)
         self._pipeline, self._view, self._settings, self._saver = pipeline, view, settings, saver
+        self.examples = Examples(pipeline, view, settings, saver, self)
+        self.examples.said.connect(self.said)
         self._hide_how = "blur"
         self._note_hiding(settings.now, settings.now)
         settings.changed.connect(self._note_hiding)
@@ -94,13 +98,11 @@ class PictureCommands(QObject):
 
     def show_or_hide_nth(self, place: int) -> None:
         """The same for the face that stands at this *place* from the left, the first being 0."""
-        result, settings = self._view.result, self._settings.now
+        result = self._view.result
         faces = None if result is None else result.detections
-        if settings.hiding.how == "off" or faces is None or faces.tracks is None or place >= len(faces):
+        if self._settings.now.hiding.how == "off" or faces is None or faces.tracks is None or place >= len(faces):
             return
-        sides = faces.boxes[:, 0] + faces.boxes[:, 2]
-        order = (-sides if settings.view.mirror else sides).argsort(kind="stable")
-        self.show_or_hide_face(int(faces.tracks[order[place]]))
+        self.show_or_hide_face(int(faces.tracks[self._view.from_the_left(faces)[place]]))
 
     @Slot(object, object)
     def _note_hiding(self, _before: Settings, now: Settings) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QContextMenuEvent, QImage, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from rfapp.frames import Detections
 from rfapp.gui.overlay import Placement, paint_detections, place
 from rfapp.gui.theme import Theme
 from rfapp.runtime import LiveResult
@@ -14,11 +15,13 @@ from rfapp.settings import ViewSettings
 
 class LiveView(QWidget):
     """Shows the newest result. ``painted`` tells when one was painted for the first time, ``face_clicked`` the number
-    of a face that was clicked on while faces can be (``set_clickable``)."""
+    of a face that was clicked on while faces can be (``set_clickable``). ``menu_wanted`` carries where on the screen a
+    menu is to open, and the point of the widget that it is for: None when a key asked for it."""
 
     painted = Signal(object)
     double_clicked = Signal()
     face_clicked = Signal(int)
+    menu_wanted = Signal(QPoint, object)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -53,6 +56,14 @@ class LiveView(QWidget):
             return shown
         same = last.frame.generation == shown.frame.generation and (last.hidden is None) == (shown.hidden is None)
         return last if same else shown
+
+    @property
+    def detected(self) -> LiveResult | None:
+        """The newest picture of what is shown whose own faces are known, however long ago; None before the first."""
+        shown, last = self._result, self._looked_at
+        if shown is None or last is None or shown.detections is None:
+            return None
+        return last if last.frame.generation == shown.frame.generation else None
 
     def set_view(self, view: ViewSettings) -> None:
         if view != self._view:
@@ -115,17 +126,33 @@ class LiveView(QWidget):
 
     def face_at(self, point: QPointF) -> int | None:
         """The number of the smallest face under *point* of the widget, if faces can be clicked on."""
-        where, result = self.placement(), self._result
-        faces = None if result is None else result.detections
-        if not self._clickable or where is None or faces is None or faces.tracks is None:
+        faces = None if self._result is None else self._result.detections
+        if not self._clickable or faces is None or faces.tracks is None:
+            return None
+        row = self.row_at(point, faces)
+        return None if row is None else int(faces.tracks[row])
+
+    def row_at(self, point: QPointF, faces: Detections) -> int | None:
+        """Which of *faces*, those of the picture, is the smallest under *point* of the widget."""
+        where = self.placement()
+        if where is None:
             return None
         x, y = where.pixel(point)
         found = [
-            ((right - left) * (bottom - top), number)
-            for (left, top, right, bottom), number in zip(faces.boxes.tolist(), faces.tracks.tolist(), strict=True)
+            ((right - left) * (bottom - top), row)
+            for row, (left, top, right, bottom) in enumerate(faces.boxes.tolist())
             if left <= x <= right and top <= y <= bottom
         ]
         return min(found)[1] if found else None
+
+    def from_the_left(self, faces: Detections) -> list[int]:
+        """The rows of *faces* in the order in which they stand from left to right on the widget."""
+        sides = faces.boxes[:, 0] + faces.boxes[:, 2]
+        return (-sides if self._view.mirror else sides).argsort(kind="stable").tolist()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        by_key = event.reason() == QContextMenuEvent.Reason.Keyboard
+        self.menu_wanted.emit(event.globalPos(), None if by_key else QPointF(event.pos()))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         number = self.face_at(event.position())

@@ -11,13 +11,14 @@ from PySide6.QtCore import QCoreApplication, QObject, QStandardPaths, Signal
 
 from rfapp import settings as settings_store
 from rfapp.errors import RfappError
-from rfapp.frames import Detections
+from rfapp.frames import Detections, Frame
 from rfapp.gui.report import write_report
-from rfapp.gui.texts import filled, sentence_of
+from rfapp.gui.texts import filled, number_of_faces, sentence_of
 from rfapp.runtime import LiveResult, Recording
 from rfapp.settings import Settings, ViewSettings
 from rfapp.sinks.crops import CropSink
 from rfapp.sinks.drawing import draw_view
+from rfapp.sinks.examples import ExampleFolder
 from rfapp.sinks.pictures import write_picture
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,11 @@ def _own(kind: QStandardPaths.StandardLocation) -> Path:
     return Path(QStandardPaths.writableLocation(kind)) / "rfapp"
 
 
+def examples_folder() -> ExampleFolder:
+    """Where examples to learn from lie: in the user's folder of pictures."""
+    return ExampleFolder(_own(QStandardPaths.StandardLocation.PicturesLocation) / "examples")
+
+
 class Saver(QObject):
     """One file after the other, in the order in which they were asked for. ``said`` carries how it went."""
 
@@ -77,6 +83,11 @@ class Saver(QObject):
         """Keep each face of the picture cut out upright, in the user's folder of pictures."""
         folder = _own(QStandardPaths.StandardLocation.PicturesLocation) / "faces"
         self._writer.submit(self._write_crops, result, folder)
+
+    def example(self, frame: Frame, faces: Detections, *, hidden: bool) -> None:
+        """Keep the bare picture as an example whose labels are *faces*; *hidden*: the window hides faces, so say that
+        the file does not."""
+        self._writer.submit(self._write_example, examples_folder(), frame, faces, hidden)
 
     def report(self, path: Path) -> None:
         """Write a problem report to *path*."""
@@ -117,6 +128,19 @@ class Saver(QObject):
             self.said.emit(self.tr("Saved as {path}").format(path=written[0]))
         else:
             self.said.emit(self.tr("{count} faces saved in {path}").format(count=len(written), path=folder))
+
+    def _write_example(self, folder: ExampleFolder, frame: Frame, faces: Detections, hidden: bool) -> None:
+        try:
+            path = folder.keep(frame, faces)
+        except RfappError as error:
+            self.said.emit(sentence_of(error))
+            return
+        told = (
+            self.tr("Kept as an example ({faces}), {count} so far. In the file faces are not hidden: {path}")
+            if hidden
+            else self.tr("Kept as an example ({faces}), {count} so far: {path}")
+        )
+        self.said.emit(told.format(faces=number_of_faces(len(faces)), count=folder.count().pictures, path=path))
 
     def _write_report(self, path: Path) -> None:
         try:

@@ -32,6 +32,7 @@ class Toolbar(QWidget):
     log_wanted = Signal()
     report_wanted = Signal()
     crops_wanted = Signal()
+    example_wanted = Signal()
     find_wanted = Signal()
     history_wanted = Signal()
     send_wanted = Signal()
@@ -106,6 +107,7 @@ class Toolbar(QWidget):
             menu.addAction(text, partial(self.page_chosen.emit, number))
         menu.addSeparator()
         self._crops = menu.addAction(self.tr("Cut out the faces (C)"), self.crops_wanted.emit)
+        self._example = menu.addAction(self.tr("Keep as an example (K)"), self.example_wanted.emit)
         self._find = menu.addAction(self.tr("Find all faces of the video (A)"), self.find_wanted.emit)
         self._send = menu.addAction(self.tr("Send to a virtual camera (V)"), self.send_wanted.emit)
         self._send.setCheckable(True)
@@ -125,6 +127,7 @@ class Toolbar(QWidget):
         self.stop.setEnabled(not isinstance(state, Idle))
         self.snapshot.setEnabled(isinstance(state, Running | Paused | Ended))
         self._crops.setEnabled(isinstance(state, Running | Paused | Ended))
+        self._example.setEnabled(isinstance(state, Running | Paused | Ended))
         self.record.setEnabled(isinstance(state, Running | Paused))
         self._recolour()
 

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from rfapp.errors import RfappError
+from rfapp.gui.saving import examples_folder
 from rfapp.gui.tasks import Task
 from rfapp.gui.texts import filled, sentence_of, translated
 from rfapp.models.config import ARCHITECTURES
@@ -106,6 +107,14 @@ class TrainingForm(QWidget):
             label = QLabel(text)
             label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # as high as its row
             form.addRow(label, widget)
+        self.use_examples = QPushButton(objectName="small")
+        self.use_examples.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.use_examples.clicked.connect(self._use_examples)
+        form.insertRow(1, "", self.use_examples)
+        form.setRowVisible(self.use_examples, False)
+        self._form, self._examples_room = form, self.data
+        for chosen in (self.data, self.negatives):
+            chosen.changed.connect(self.offer_examples)
         self.findings = QLabel(objectName="muted", wordWrap=True)
         self.findings.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.start_button = QPushButton(self.tr("Start"), objectName="primary")
@@ -126,6 +135,25 @@ class TrainingForm(QWidget):
         for name in float_models():
             self.start_from.addItem(name, name)
         self.start_from.setCurrentIndex(max(0, self.start_from.findData(before)))
+
+    @Slot()
+    def offer_examples(self) -> None:
+        """Offer the examples that were kept, where labelled pictures are still to be chosen. While none of them has a
+        face they can only be pictures without faces."""
+        folder = examples_folder()
+        count = folder.count()
+        self._examples_room = self.data if count.with_faces else self.negatives
+        text = (
+            self.tr("Use my examples ({count})")
+            if count.with_faces
+            else self.tr("Use my examples, without faces ({count})")
+        )
+        self.use_examples.setText(text.format(count=count.pictures))
+        self.use_examples.setToolTip(str(folder.path))
+        self._form.setRowVisible(self.use_examples, bool(count.pictures) and not self._examples_room.path)
+
+    def _use_examples(self) -> None:
+        self._examples_room.set_path(str(examples_folder().path))
 
     def _start(self) -> None:
         if self.data.path:

@@ -192,6 +192,7 @@ class TrainingPage(QWidget):
 
     def showEvent(self, event: Any) -> None:
         self.form.fill_start_from()
+        self.form.offer_examples()
         self._look.start()
         self.refresh()
         super().showEvent(event)

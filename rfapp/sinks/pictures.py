@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,11 +53,19 @@ def write_picture(path: Path, image: ByteImage) -> None:
             path=str(path),
             format=suffix.removeprefix(".").upper(),
         )
+    with in_place_of(path) as temporary:
+        temporary.write_bytes(data.data)
+
+
+@contextlib.contextmanager
+def in_place_of(path: Path) -> Iterator[Path]:
+    """A name beside *path* to write to: the file takes the place of *path* behind the block, or nothing is left of it.
+    Raises OutputError for what the system refuses."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            data.tofile(temporary)
+            yield temporary
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

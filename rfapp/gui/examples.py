@@ -1,0 +1,139 @@
+"""“Keep as an example”: from a picture in which the detector was wrong to one that can be learned from."""
+
+from __future__ import annotations
+
+from functools import partial
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QObject, QPoint, QPointF, Qt, Signal, Slot
+from PySide6.QtWidgets import QMenu
+
+from rfapp.evaluation.multiscale import overlaps
+from rfapp.frames import Detections, FloatArray, Frame
+from rfapp.gui.current_settings import CurrentSettings
+from rfapp.gui.live_view import LiveView
+from rfapp.gui.saving import Saver
+from rfapp.runtime import LivePipeline, LiveResult, Running
+
+#: A box that was said to be no face means those that overlap it by so much: another setting moves boxes a little.
+SAME = 0.5
+#: A menu that was opened by a key offers at most so many faces, as the keys 1 to 9 do.
+MOST_FACES = 9
+
+
+class Examples(QObject):
+    """Behind the command, its key, and the menu over the picture. ``said`` tells why nothing was kept."""
+
+    said = Signal(str)
+
+    def __init__(
+        self, pipeline: LivePipeline, view: LiveView, settings: CurrentSettings, saver: Saver, parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._pipeline, self._view, self._settings, self._saver = pipeline, view, settings, saver
+        #: What was said to be no face, by the picture; it holds until the window is closed.
+        self._not_faces: dict[bytes, list[FloatArray]] = {}
+        view.menu_wanted.connect(self.show_menu)
+
+    @Slot()
+    def keep(self) -> None:
+        """Keep the shown picture, bare; its labels are the faces found in it, but those that are said to be none."""
+        result = self._meant()
+        if result is not None:
+            self._keep(result)
+        elif self._view.result is not None:
+            self.said.emit(self.tr("Nothing was kept: which faces are in this picture is not known yet."))
+
+    @Slot(QPoint, object)
+    def show_menu(self, place: QPoint, point: QPointF | None) -> None:
+        """Offer at *place* of the screen what can be done at *point* of the picture; without one, as when a key was
+        pressed, with any of its faces."""
+        if self._view.result is None:
+            return
+        result = self._meant()
+        menu = QMenu(self._view)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        keep = self.tr("Keep as an example (K)")
+        if result is None:
+            menu.addAction(keep).setEnabled(False)
+        else:
+            # All of them mean the picture that was there when the menu was opened; a film goes on meanwhile.
+            for text, act in self._face_actions(result, point):
+                menu.addAction(text, act)
+            if menu.actions():
+                menu.addSeparator()
+            menu.addAction(keep, partial(self._keep, result))
+        menu.popup(place)
+
+    # ------------------------------------------------------------------------------ which picture, which faces
+
+    def _meant(self) -> LiveResult | None:
+        """The picture that is looked at, once its faces are known. While a film or a camera is faster than the
+        detection, the last one that was searched, whose boxes are shown."""
+        shown, state = self._view.result, self._pipeline.state
+        if shown is None or shown.fresh:
+            return shown
+        return self._view.detected if isinstance(state, Running) and not state.info.stills else None
+
+    def _face_actions(self, result: LiveResult, point: QPointF | None) -> list[tuple[str, partial[None]]]:
+        faces = _faces_of(result)
+        if point is not None:
+            row = self._view.row_at(point, faces)
+            rows = [] if row is None else [row]
+        else:
+            rows = self._view.from_the_left(faces)[:MOST_FACES]
+        denied = self._denied(result)
+        actions = []
+        for number, row in enumerate(rows, 1):
+            act = partial(self._judge, result, row, face=bool(denied[row]))
+            actions.append((self._name(number if len(rows) > 1 else 0, bool(denied[row])), act))
+        return actions
+
+    def _name(self, number: int, denied: bool) -> str:
+        """What the menu calls it to change the judgement of a face; *number*: its place, where there are several."""
+        if number:
+            after_all, not_a_face = (
+                self.tr("Face {number} from the left: a face after all"),
+                self.tr("Face {number} from the left: not a face"),
+            )
+        else:
+            after_all, not_a_face = (
+                self.tr("A face after all: keep as an example"),
+                self.tr("Not a face: keep as an example"),
+            )
+        return (after_all if denied else not_a_face).format(number=number)
+
+    def _denied(self, result: LiveResult) -> npt.NDArray[np.bool_]:
+        """bool N: which of the boxes were said to be no face."""
+        faces = _faces_of(result)
+        denied = np.zeros(len(faces), np.bool_)
+        for box in self._not_faces.get(_key(result.frame), []):
+            denied |= overlaps(box, faces.boxes) >= SAME
+        return denied
+
+    def _judge(self, result: LiveResult, row: int, *, face: bool) -> None:
+        box = _faces_of(result).boxes[row]
+        boxes = self._not_faces.setdefault(_key(result.frame), [])
+        if face:
+            boxes[:] = [other for other in boxes if overlaps(box, other[None])[0] < SAME]
+        else:
+            boxes.append(box)
+        self._keep(result)
+
+    def _keep(self, result: LiveResult) -> None:
+        faces, settings = _faces_of(result), self._settings.now
+        # Faces that are followed may be fainter than the score asks for; that they are some is only guessed.
+        sure = faces.scores >= settings.detector.score
+        self._saver.example(result.frame, faces[sure & ~self._denied(result)], hidden=settings.hiding.how != "off")
+
+
+def _faces_of(result: LiveResult) -> Detections:
+    return Detections.empty() if result.detections is None else result.detections
+
+
+def _key(frame: Frame) -> bytes:
+    """The same for the same picture, however often it is opened. All of its pixels would take too long here."""
+    step = max(1, max(frame.width, frame.height) // 256)
+    return blake2b(frame.image[::step, ::step].tobytes(), digest_size=16).digest()
