@@ -120,6 +120,7 @@ class Examples(QObject):
             boxes[:] = [other for other in boxes if overlaps(box, other[None])[0] < SAME]
         else:
             boxes.append(box)
+        self._view.cross_out(result.frame.image, np.array(boxes, np.float32).reshape(-1, 4))
         self._keep(result)
 
     def _keep(self, result: LiveResult) -> None:

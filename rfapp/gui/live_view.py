@@ -6,8 +6,8 @@ from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QContextMenuEvent, QImage, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from rfapp.frames import Detections
-from rfapp.gui.overlay import Placement, paint_detections, place
+from rfapp.frames import ByteImage, Detections, FloatArray
+from rfapp.gui.overlay import Placement, cross_out, paint_detections, place
 from rfapp.gui.theme import Theme
 from rfapp.runtime import LiveResult
 from rfapp.settings import ViewSettings
@@ -32,6 +32,7 @@ class LiveView(QWidget):
         self._image: QImage | None = None
         self._new = False
         self._clickable = False
+        self._crossed: tuple[ByteImage, FloatArray] | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(160, 120)
@@ -77,9 +78,16 @@ class LiveView(QWidget):
         if not clickable:
             self.unsetCursor()
 
+    def cross_out(self, image: ByteImage, boxes: FloatArray) -> None:
+        """Show that there is no face in *boxes* (N×4), as long as *image* of a frame is shown."""
+        self._crossed = (image, boxes)
+        self.update()
+
     def show_result(self, result: LiveResult | None) -> None:
         """Show *result*, or nothing."""
         self._result, self._new = result, result is not None
+        if self._crossed is not None and (result is None or result.frame.image is not self._crossed[0]):
+            self._crossed = None
         if result is None or result.fresh:
             self._looked_at = result
         if result is None:
@@ -119,6 +127,8 @@ class LiveView(QWidget):
             if result.hidden is not None:
                 faces = result.hidden.veiled(faces)
             paint_detections(painter, faces, where, self._view, dimmed=result.stale)
+        if self._crossed is not None and self._crossed[0] is result.frame.image:
+            cross_out(painter, self._crossed[1], where)
         painter.end()
         if self._new:
             self._new = False

@@ -8,7 +8,7 @@ from math import isnan
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 
-from rfapp.frames import Detections
+from rfapp.frames import Detections, FloatArray
 from rfapp.settings import ViewSettings
 from rfapp.sinks.drawing import label
 
@@ -64,7 +64,7 @@ def paint_detections(
     painter.setClipRect(where.target)
     if dimmed:
         painter.setOpacity(DIMMED)
-    line = min(3.0, max(1.5, where.target.height() / 320))
+    line = _line_width(where)
     boxes = [_box_on_widget(box, where) for box in faces.boxes.tolist()]
     if view.boxes:
         _paint_boxes(painter, boxes, line)
@@ -77,19 +77,41 @@ def paint_detections(
     painter.restore()
 
 
+def cross_out(painter: QPainter, boxes: FloatArray, where: Placement) -> None:
+    """Paint a cross over each of *boxes* (N×4: x1, y1, x2, y2 in pixels of the picture): there is no face."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setClipRect(where.target)
+    for pen in _pens(_line_width(where)):
+        painter.setPen(pen)
+        for box in boxes.tolist():
+            on_widget = _box_on_widget(box, where)
+            painter.drawLine(on_widget.topLeft(), on_widget.bottomRight())
+            painter.drawLine(on_widget.topRight(), on_widget.bottomLeft())
+    painter.restore()
+
+
+def _line_width(where: Placement) -> float:
+    return min(3.0, max(1.5, where.target.height() / 320))
+
+
+def _pens(line: float) -> list[QPen]:
+    """For what is drawn twice: dark and wide, then bright, so that it is seen on everything."""
+    shade = QColor(SHADOW_COLOUR)
+    shade.setAlpha(140)
+    pens = [QPen(shade, line + 2), QPen(QColor(BOX_COLOUR), line)]
+    for pen in pens:
+        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    return pens
+
+
 def _box_on_widget(box: list[float], where: Placement) -> QRectF:
     return QRectF(where.point(box[0], box[1]), where.point(box[2], box[3])).normalized()
 
 
 def _paint_boxes(painter: QPainter, boxes: list[QRectF], line: float) -> None:
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    for colour, width in ((SHADOW_COLOUR, line + 2), (BOX_COLOUR, line)):
-        pen = QPen(QColor(colour), width)
-        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
-        if colour == SHADOW_COLOUR:
-            shade = QColor(colour)
-            shade.setAlpha(140)
-            pen.setColor(shade)
+    for pen in _pens(line):
         painter.setPen(pen)
         for box in boxes:
             radius = min(6.0, box.width() * 0.08)

@@ -12,12 +12,14 @@ from PySide6.QtWidgets import QApplication, QMenu
 
 from rfapp.datasets import open_dataset
 from rfapp.frames import Detections
+from rfapp.gui.overlay import BOX_COLOUR
 from rfapp.gui.toolbar import TRAIN
 from rfapp.runtime import Ended
 from rfapp.settings import Settings
 from rfapp.sinks.examples import ExampleFolder
 from rfapp.sources import read_picture
 from tests.gui.test_following import FACES, HIDDEN, middle, pause, play
+from tests.gui.test_window import pixels
 from tests.runtime.fakes import Clip, FakeDetector
 from tests.runtime.test_following import Patterned, TwoFaces
 
@@ -192,6 +194,31 @@ def test_the_face_under_the_mouse_is_meant_in_the_mirror_and_while_faces_are_hid
     told(window, qtbot, 1)
     assert [boxes.tolist() for boxes in kept(folder).values()] == [FACES[1:].tolist()]
     assert not window.pipeline.shown_faces, "the click showed a face"
+
+
+def is_crossed_out(window, face: int) -> bool:
+    point = middle(window, face)
+    part = pixels(window.view)[point.y() - 3 : point.y() + 4, point.x() - 3 : point.x() + 4].astype(int)
+    wanted = [int(BOX_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]
+    return bool((np.abs(part - wanted).max(axis=2) < 12).any())
+
+
+def test_what_is_no_face_is_crossed_out_as_long_as_its_picture_is_shown(make_window, qtbot, folder):
+    window = shown(make_window, qtbot, Settings().changed(view_mirror=True, view_landmarks=False, view_scores=False))
+    choose(window, qtbot, middle(window, 1), NOT_A_FACE)
+    assert [is_crossed_out(window, face) for face in (0, 1)] == [False, True]
+    window.settings.put(window.settings.now.changed(detector_score=0.5))
+    qtbot.waitUntil(lambda: window.view.result.repeated)
+    assert is_crossed_out(window, 1), "the same picture, searched again"
+    choose(window, qtbot, middle(window, 1), AFTER_ALL)
+    assert not is_crossed_out(window, 1)
+    choose(window, qtbot, middle(window, 0), NOT_A_FACE)
+    index = window.view.result.frame.index
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    qtbot.keyClick(window, Qt.Key.Key_Period)
+    qtbot.waitUntil(lambda: window.view.result.frame.index == index + 1)
+    assert not is_crossed_out(window, 0)
 
 
 @pytest.mark.parametrize(("mirror", "first"), [(False, 0), (True, 1)])
