@@ -36,6 +36,7 @@ class Examples(QObject):
         #: What was said to be no face, by the picture; it holds until the window is closed.
         self._not_faces: dict[bytes, list[FloatArray]] = {}
         view.menu_wanted.connect(self.show_menu)
+        view.painted.connect(self._cross_out)
 
     @Slot()
     def keep(self) -> None:
@@ -120,8 +121,15 @@ class Examples(QObject):
             boxes[:] = [other for other in boxes if overlaps(box, other[None])[0] < SAME]
         else:
             boxes.append(box)
-        self._view.cross_out(result.frame.image, np.array(boxes, np.float32).reshape(-1, 4))
+        self._cross_out(result)
         self._keep(result)
+
+    @Slot(object)
+    def _cross_out(self, result: LiveResult) -> None:
+        """Show what is no face, also in a picture that is come back to."""
+        boxes = self._not_faces.get(_key(result.frame)) if self._not_faces and result.fresh else None
+        if boxes is not None:
+            self._view.cross_out(result.frame.image, np.array(boxes, np.float32).reshape(-1, 4))
 
     def _keep(self, result: LiveResult) -> None:
         faces, settings = _faces_of(result), self._settings.now

@@ -219,6 +219,10 @@ def test_what_is_no_face_is_crossed_out_as_long_as_its_picture_is_shown(make_win
     qtbot.keyClick(window, Qt.Key.Key_Period)
     qtbot.waitUntil(lambda: window.view.result.frame.index == index + 1)
     assert not is_crossed_out(window, 0)
+    qtbot.keyClick(window, Qt.Key.Key_Comma)
+    qtbot.waitUntil(lambda: window.view.result.frame.index == index and window.view.result.fresh)
+    qtbot.waitUntil(lambda: is_crossed_out(window, 0))
+    assert not is_crossed_out(window, 1)
 
 
 @pytest.mark.parametrize(("mirror", "first"), [(False, 0), (True, 1)])
