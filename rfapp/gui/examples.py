@@ -36,14 +36,14 @@ class Examples(QObject):
         #: What was said to be no face, by the picture; it holds until the window is closed.
         self._not_faces: dict[bytes, list[FloatArray]] = {}
         view.menu_wanted.connect(self.show_menu)
-        view.painted.connect(self._cross_out)
+        view.painted.connect(self._cross_out_again)
 
     @Slot()
     def keep(self) -> None:
         """Keep the shown picture, bare; its labels are the faces found in it, but those that are said to be none."""
-        result = self._meant()
-        if result is not None:
-            self._keep(result)
+        meant = self._meant()
+        if meant is not None:
+            self._keep(*meant)
         elif self._view.result is not None:
             self.said.emit(self.tr("Nothing was kept: which faces are in this picture is not known yet."))
 
@@ -53,42 +53,47 @@ class Examples(QObject):
         pressed, with any of its faces."""
         if self._view.result is None:
             return
-        result = self._meant()
+        meant = self._meant()
         menu = QMenu(self._view)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         keep = self.tr("Keep as an example (K)")
-        if result is None:
+        if meant is None:
             menu.addAction(keep).setEnabled(False)
         else:
             # All of them mean the picture that was there when the menu was opened; a film goes on meanwhile.
-            for text, act in self._face_actions(result, point):
+            for text, act in self._face_actions(*meant, point):
                 menu.addAction(text, act)
             if menu.actions():
                 menu.addSeparator()
-            menu.addAction(keep, partial(self._keep, result))
+            menu.addAction(keep, partial(self._keep, *meant))
         menu.popup(place)
 
     # ------------------------------------------------------------------------------ which picture, which faces
 
-    def _meant(self) -> LiveResult | None:
-        """The picture that is looked at, once its faces are known. While a film or a camera is faster than the
-        detection, the last one that was searched, whose boxes are shown."""
+    def _meant(self) -> tuple[Frame, Detections] | None:
+        """The picture that is looked at and its faces, once they are known. While a film or a camera is faster than
+        the detection, the last picture that was searched, whose boxes are shown."""
         shown, state = self._view.result, self._pipeline.state
-        if shown is None or shown.fresh:
-            return shown
-        return self._view.detected if isinstance(state, Running) and not state.info.stills else None
+        if shown is None or shown.detections is None:
+            return None
+        if shown.fresh:
+            return shown.frame, shown.detections
+        found_in = shown.earlier
+        if found_in is None or found_in.generation != shown.frame.generation:
+            return None
+        plays = isinstance(state, Running) and not state.info.stills
+        return (found_in, shown.detections) if plays else None
 
-    def _face_actions(self, result: LiveResult, point: QPointF | None) -> list[tuple[str, partial[None]]]:
-        faces = _faces_of(result)
+    def _face_actions(self, frame: Frame, faces: Detections, point: QPointF | None) -> list[tuple[str, partial[None]]]:
         if point is not None:
             row = self._view.row_at(point, faces)
             rows = [] if row is None else [row]
         else:
             rows = self._view.from_the_left(faces)[:MOST_FACES]
-        denied = self._denied(result)
+        denied = self._denied(frame, faces)
         actions = []
         for number, row in enumerate(rows, 1):
-            act = partial(self._judge, result, row, face=bool(denied[row]))
+            act = partial(self._judge, frame, faces, row, face=bool(denied[row]))
             actions.append((self._name(number if len(rows) > 1 else 0, bool(denied[row])), act))
         return actions
 
@@ -106,40 +111,36 @@ class Examples(QObject):
             )
         return (after_all if denied else not_a_face).format(number=number)
 
-    def _denied(self, result: LiveResult) -> npt.NDArray[np.bool_]:
+    def _denied(self, frame: Frame, faces: Detections) -> npt.NDArray[np.bool_]:
         """bool N: which of the boxes were said to be no face."""
-        faces = _faces_of(result)
         denied = np.zeros(len(faces), np.bool_)
-        for box in self._not_faces.get(_key(result.frame), []):
+        for box in self._not_faces.get(_key(frame), []):
             denied |= overlaps(box, faces.boxes) >= SAME
         return denied
 
-    def _judge(self, result: LiveResult, row: int, *, face: bool) -> None:
-        box = _faces_of(result).boxes[row]
-        boxes = self._not_faces.setdefault(_key(result.frame), [])
+    def _judge(self, frame: Frame, faces: Detections, row: int, *, face: bool) -> None:
+        box = faces.boxes[row]
+        boxes = self._not_faces.setdefault(_key(frame), [])
         if face:
             boxes[:] = [other for other in boxes if overlaps(box, other[None])[0] < SAME]
         else:
             boxes.append(box)
-        self._cross_out(result)
-        self._keep(result)
+        self._view.cross_out(frame.image, np.array(boxes, np.float32).reshape(-1, 4))
+        self._keep(frame, faces)
 
-    @Slot(object)
-    def _cross_out(self, result: LiveResult) -> None:
-        """Show what is no face, also in a picture that is come back to."""
-        boxes = self._not_faces.get(_key(result.frame)) if self._not_faces and result.fresh else None
-        if boxes is not None:
-            self._view.cross_out(result.frame.image, np.array(boxes, np.float32).reshape(-1, 4))
-
-    def _keep(self, result: LiveResult) -> None:
-        faces, settings = _faces_of(result), self._settings.now
+    def _keep(self, frame: Frame, faces: Detections) -> None:
+        settings = self._settings.now
         # Faces that are followed may be fainter than the score asks for; that they are some is only guessed.
         sure = faces.scores >= settings.detector.score
-        self._saver.example(result.frame, faces[sure & ~self._denied(result)], hidden=settings.hiding.how != "off")
+        labels = faces[sure & ~self._denied(frame, faces)]
+        self._saver.example(frame, labels, hidden=settings.hiding.how != "off")
 
-
-def _faces_of(result: LiveResult) -> Detections:
-    return Detections.empty() if result.detections is None else result.detections
+    @Slot(object)
+    def _cross_out_again(self, result: LiveResult) -> None:
+        """What is no face is crossed out in a picture that is come back to, too."""
+        boxes = self._not_faces.get(_key(result.frame)) if self._not_faces and result.fresh else None
+        if boxes:
+            self._view.cross_out(result.frame.image, np.array(boxes, np.float32))
 
 
 def _key(frame: Frame) -> bytes:

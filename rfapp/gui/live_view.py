@@ -58,14 +58,6 @@ class LiveView(QWidget):
         same = last.frame.generation == shown.frame.generation and (last.hidden is None) == (shown.hidden is None)
         return last if same else shown
 
-    @property
-    def detected(self) -> LiveResult | None:
-        """The newest picture of what is shown whose own faces are known, however long ago; None before the first."""
-        shown, last = self._result, self._looked_at
-        if shown is None or last is None or shown.detections is None:
-            return None
-        return last if last.frame.generation == shown.frame.generation else None
-
     def set_view(self, view: ViewSettings) -> None:
         if view != self._view:
             self._view = view

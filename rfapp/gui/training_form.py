@@ -107,14 +107,9 @@ class TrainingForm(QWidget):
             label = QLabel(text)
             label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # as high as its row
             form.addRow(label, widget)
-        self.use_examples = QPushButton(objectName="small")
-        self.use_examples.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.use_examples.clicked.connect(self._use_examples)
-        form.insertRow(1, "", self.use_examples)
-        form.setRowVisible(self.use_examples, False)
-        self._form, self._examples_room = form, self.data
-        for chosen in (self.data, self.negatives):
-            chosen.changed.connect(self.offer_examples)
+        self._form = form
+        self.use_examples = self._offer(1, self.data)
+        self.use_as_empty = self._offer(3, self.negatives)
         self.findings = QLabel(objectName="muted", wordWrap=True)
         self.findings.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.start_button = QPushButton(self.tr("Start"), objectName="primary")
@@ -136,24 +131,30 @@ class TrainingForm(QWidget):
             self.start_from.addItem(name, name)
         self.start_from.setCurrentIndex(max(0, self.start_from.findData(before)))
 
+    def _offer(self, row: int, choice: _PathChoice) -> QPushButton:
+        """A button that chooses the examples that were kept, in the *row* below *choice*."""
+        button = QPushButton(objectName="small")
+        button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        button.clicked.connect(lambda: choice.set_path(str(examples_folder().path)))
+        choice.changed.connect(self.offer_examples)
+        self._form.insertRow(row, "", button)
+        self._form.setRowVisible(button, False)
+        return button
+
     @Slot()
     def offer_examples(self) -> None:
-        """Offer the examples that were kept, where labelled pictures are still to be chosen. While none of them has a
-        face they can only be pictures without faces."""
+        """Offer the examples that were kept, where nothing is chosen yet. As long as there is no face in any of them
+        they can only be pictures without faces."""
         folder = examples_folder()
         count = folder.count()
-        self._examples_room = self.data if count.with_faces else self.negatives
-        text = (
-            self.tr("Use my examples ({count})")
-            if count.with_faces
-            else self.tr("Use my examples, without faces ({count})")
-        )
-        self.use_examples.setText(text.format(count=count.pictures))
-        self.use_examples.setToolTip(str(folder.path))
-        self._form.setRowVisible(self.use_examples, bool(count.pictures) and not self._examples_room.path)
-
-    def _use_examples(self) -> None:
-        self._examples_room.set_path(str(examples_folder().path))
+        empty = count.pictures > 0 and not count.with_faces
+        for button, choice, fits in (
+            (self.use_examples, self.data, count.with_faces > 0),
+            (self.use_as_empty, self.negatives, empty),
+        ):
+            button.setText(self.tr("Use my examples ({count})").format(count=count.pictures))
+            button.setToolTip(str(folder.path))
+            self._form.setRowVisible(button, fits and not choice.path)
 
     def _start(self) -> None:
         if self.data.path:

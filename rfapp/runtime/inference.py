@@ -145,6 +145,7 @@ class Inference:
             detector=self._detectors.title,
             hidden=hidden,
             people=self._follower.people,
+            earlier=None if last is None else last[0],
         )
 
     # ------------------------------------------------------------------------------ the inference thread

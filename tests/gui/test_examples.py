@@ -20,7 +20,7 @@ from rfapp.sinks.examples import ExampleFolder
 from rfapp.sources import read_picture
 from tests.gui.test_following import FACES, HIDDEN, middle, pause, play
 from tests.gui.test_window import pixels
-from tests.runtime.fakes import Clip, FakeDetector
+from tests.runtime.fakes import Clip, FakeDetector, index_of
 from tests.runtime.test_following import Patterned, TwoFaces
 
 KEEP = "Keep as an example (K)"
@@ -254,8 +254,7 @@ def test_the_menu_means_the_picture_that_it_was_opened_over(make_window, qtbot, 
     told(window, qtbot, 1)
     ((name, boxes),) = kept(folder).items()
     assert not len(boxes)
-    image = read_picture(folder / "images" / name)
-    assert int(image[0, 0, 0]) + 256 * int(image[0, 0, 1]) <= index
+    assert index_of(read_picture(folder / "images" / name)) <= index
 
 
 def test_without_a_picture_there_is_neither_command_nor_menu(window, qtbot, folder):
@@ -292,6 +291,16 @@ def test_a_picture_that_was_not_searched_yet_is_not_kept_as_one_without_faces(ma
     assert len(list((folder / "images").iterdir())) == 1
 
 
+def test_while_a_film_is_faster_than_the_detection_the_last_searched_picture_is_kept(make_window, qtbot, folder):
+    window = make_window(detector=lambda settings: TwoFaces(settings, seconds=0.4))
+    window.pipeline.open(lambda: Patterned(length=3000, rate=50.0), title="clip.mp4")
+    qtbot.waitUntil(lambda: window.view.result is not None and window.view.result.detections is not None)
+    assert "2 faces" in press(window, qtbot, Qt.Key.Key_K, 1)
+    ((name, boxes),) = kept(folder).items()
+    assert boxes.tolist() == FACES.tolist()
+    assert index_of(read_picture(folder / "images" / name)) < window.view.result.frame.index
+
+
 def test_an_example_that_can_not_be_written_is_told(make_window, qtbot, folder):
     folder.parent.mkdir(parents=True)
     folder.touch()
@@ -323,6 +332,7 @@ def test_the_page_of_training_offers_examples_until_pictures_are_chosen(make_win
     window.show_page(TRAIN)
     assert form.use_examples.isVisible()
     assert form.use_examples.text() == "Use my examples (2)"
+    assert not form.use_as_empty.isVisible()
     qtbot.mouseClick(form.use_examples, Qt.MouseButton.LeftButton)
     assert not form.use_examples.isVisible()
     qtbot.waitUntil(lambda: "2 of 2 pictures can be used, 2 faces" in form.findings.text(), timeout=10_000)
@@ -336,9 +346,10 @@ def test_examples_without_any_face_are_offered_as_pictures_without_faces(make_wi
     window = make_window()
     window.show_page(TRAIN)
     form = window.pages.training.form
-    assert form.use_examples.text() == "Use my examples, without faces (1)"
-    qtbot.mouseClick(form.use_examples, Qt.MouseButton.LeftButton)
     assert not form.use_examples.isVisible()
+    assert form.use_as_empty.text() == "Use my examples (1)"
+    qtbot.mouseClick(form.use_as_empty, Qt.MouseButton.LeftButton)
+    assert not form.use_as_empty.isVisible()
     assert form.data.path == ""
     words = form.command(folder / "run")
     assert words[words.index("--negatives") + 1] == str(folder)

@@ -25,6 +25,7 @@ from rfapp.gui.languages import ENGLISH, TRANSLATIONS, Catalogue, of_the_desktop
 from rfapp.gui.texts import filled, sentence_of, translated
 from rfapp.gui.toolbar import LIVE, MODELS, TRAIN
 from rfapp.settings import Settings
+from rfapp.sinks.examples import Count, ExampleFolder
 from rfapp.text import mark
 
 #: What a combo box needs beside its text, in pixels: the style sheet's margins and its arrow.
@@ -76,10 +77,11 @@ def test_nothing_in_the_window_is_left_in_english(language, make_window, qtbot):
 
 
 @pytest.mark.parametrize("width", [480, 1000])
-def test_no_word_is_cut_off(language, make_window, qtbot, width):
+def test_no_word_is_cut_off(language, make_window, qtbot, width, monkeypatch):
     if language == "zh_CN" and not QFontDatabase.families(QFontDatabase.WritingSystem.SimplifiedChinese):
         pytest.skip("there is no font with Chinese characters")
     models = {translated(mark(text)) for text in ("Model", "Network", "First weights")}  # names as long as they are
+    monkeypatch.setattr(ExampleFolder, "count", lambda _folder: Count(pictures=888, with_faces=444))
     window = make_window(Settings().changed(tracking_on=True), width=width, height=640)
     for page in (LIVE, TRAIN, MODELS):
         window.show_page(page)
