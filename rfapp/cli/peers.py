@@ -145,7 +145,7 @@ def check(packages: Sequence[str], python: str | None, models: Mapping[str, Path
             )
         if model is not None and not model.is_file():
             raise UsageError(mark("There is no file {path}."), path=model)
-    if python is None and getattr(sys, "frozen", False):
+    if packages and python is None and getattr(sys, "frozen", False):
         raise UsageError(mark("Another package needs a Python to run it."), mark("Name one with --python."))
     return python or sys.executable
 

