@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rfapp.frames import ByteImage, Detections, FloatArray
+from rfapp.postprocess import overlaps
 from rfapp.settings import Size
 
 #: Finds faces in a picture scaled to a long side.
@@ -58,13 +59,3 @@ def vote(boxes: FloatArray, scores: FloatArray, overlap: float = VOTE_OVERLAP) -
     return Detections(
         np.array(kept_boxes, np.float32).reshape(-1, 4), np.array(kept_scores, np.float32), landmarks=None
     )
-
-
-def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Intersection over union of one *box* (4: x1, y1, x2, y2) and each of *boxes* (N×4)."""
-    corner = np.maximum(box[:2], boxes[:, :2])
-    inter = np.clip(np.minimum(box[2:], boxes[:, 2:]) - corner, 0, None).prod(axis=1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    union: np.ndarray = (box[2:] - box[:2]).prod() + areas - inter
-    result: np.ndarray = np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
-    return result

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from PySide6.QtCore import QObject, QPoint, QPointF, Qt, Signal, Slot
 from PySide6.QtWidgets import QMenu
 
-from rfapp.evaluation.multiscale import overlaps
 from rfapp.frames import Detections, FloatArray, Frame
 from rfapp.gui.current_settings import CurrentSettings
 from rfapp.gui.live_view import LiveView
 from rfapp.gui.saving import Saver
+from rfapp.postprocess import overlaps
 from rfapp.runtime import LivePipeline, LiveResult, Running
 
 #: A box that was said to be no face means those that overlap it by so much: another setting moves boxes a little.

@@ -39,6 +39,16 @@ def nms(boxes: FloatArray, scores: FloatArray, overlap: float) -> IndexArray:
     return found[np.argsort(-scores[found], kind="stable")]
 
 
+def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union of one *box* (4: x1, y1, x2, y2) and each of *boxes* (N×4)."""
+    corner = np.maximum(box[:2], boxes[:, :2])
+    inter = np.clip(np.minimum(box[2:], boxes[:, 2:]) - corner, 0, None).prod(axis=1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    union: np.ndarray = (box[2:] - box[:2]).prod() + areas - inter
+    result: np.ndarray = np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+    return result
+
+
 def _greedy(corner_and_size: DoubleArray, scores: FloatArray, overlap: float) -> IndexArray:
     # OpenCV's loop beat numpy's at every count tried (1 to 3000 boxes): 27 µs against 55 for 60 boxes, 3.1 ms against
     # 5.9 for 3000 on 300 faces.

@@ -67,9 +67,8 @@ class LiveResult:
     """A picture to paint and the faces to paint over it.
 
     ``picture`` is uint8 BGRA, ready for the screen; it is smaller than ``frame.image`` where that is larger than any
-    screen needs. ``fresh``: ``detections`` were found in this very frame; otherwise they come from an ``earlier``
-    one and ``age_s`` is the time between the two; ``stale`` when that is longer than usual, or than the settings want
-    it to be.
+    screen needs. ``fresh``: ``detections`` were found in this very frame; otherwise they come from an ``earlier`` one
+    and ``age_s`` is the time between the two; ``stale`` when that is longer than usual, or than the settings want it.
     ``repeated``: the frame was detected again because a setting changed.
     ``hidden``: what can't be seen in ``picture`` and must be hidden in whatever else is made of the frame. ``people``:
     so many faces were followed for half a second or more; None while faces are not followed.
