@@ -22,6 +22,7 @@ _RECIPE: tuple[tuple[str, type[int] | type[float], str], ...] = (
     ("epochs", int, "how often all pictures are gone through"),
     ("steps", int, "steps in all, instead of epochs"),
     ("learning_rate", float, "the highest learning rate"),
+    ("weight_decay", float, "how strongly weights are drawn towards 0"),
     ("validations", int, "how often average precision is measured, evenly over the run"),
     ("landmark_weight", float, "what the loss of the landmarks counts for, beside 2 for boxes and 1 for classes"),
     ("keep", float, "how strongly what the first weights know is held on to, 0 for not at all"),
@@ -55,6 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, kind, text in _RECIPE:
         add(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"of the recipe: {text}")
     add("--only", action="append", metavar="PART", help="of the recipe: a part that learns alone (may be repeated)")
+    add("--optimiser", choices=("sgd", "adamw"), help="of the recipe: what takes the steps")
+    add(
+        "--fixed-norm",
+        action="store_true",
+        default=None,
+        help="of the recipe: batch norm keeps the mean and variance of the first weights",
+    )
     add("--keep-of", default="", metavar="WEIGHTS", help="what --keep holds on to (default: the first weights)")
     add("--size", type=int, metavar="PX", help="of the recipe: side of the pictures that the network sees")
     add("--seed", type=int, default=0, metavar="N", help="what chance begins with (default: 0)")
@@ -114,6 +122,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         changes["steps"] = 0
     if arguments.only is not None:
         changes["only"] = tuple(arguments.only)
+    changes |= {name: value for name in ("optimiser", "fixed_norm") if (value := getattr(arguments, name)) is not None}
     if arguments.size is not None:
         changes["augmentation"] = replace(recipe.augmentation, size=arguments.size)
     return Plan(

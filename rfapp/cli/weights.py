@@ -82,6 +82,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mixing.add_argument(
         "--share", type=float, required=True, metavar="S", help="how much of SECOND there is in it, between 0 and 1"
     )
+    mixing.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PART",
+        help="a part (fpn, body.stage1) that alone is mixed, all else being FIRST's (may be repeated)",
+    )
     mixing.add_argument("--name", required=True, help="what to call the model")
     _add_place(mixing)
     quantizing = actions.add_parser(
@@ -291,6 +298,7 @@ def _mix(arguments: argparse.Namespace) -> int:
         first,
         second,
         arguments.share,
+        only=arguments.only,
         name=arguments.name,
         try_out=try_out,
         folder=arguments.folder,

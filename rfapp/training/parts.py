@@ -1,4 +1,4 @@
-"""Training some parts of a network alone: all others, and the statistics of their batch norm, stay as they are."""
+"""What of a network stays as it is while the rest learns: whole parts, or the statistics of batch norm."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ def learn_only(network: Network, parts: tuple[str, ...]) -> None:
     for name, child in children.items():
         if name not in parts:
             child.requires_grad_(False)
-            for module in child.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+            fix_norm(child)
+
+
+def fix_norm(network: nn.Module) -> None:
+    """Let every batch norm go on with the mean and variance that it has; its weight and bias learn as before.
+
+    Whoever puts the network into training mode again has to call this again.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()

@@ -42,8 +42,9 @@ class Recipe:
     positive one of a picture, ``least_negatives`` at least. ``landmark_weight``: what the landmarks' loss counts for in
     the sum, the boxes' being 2 and the classes' 1 (networks of two steps have weights of their own). ``keep``: what a
     change against the first weights costs (:mod:`rfapp.training.keeping`), 0 for nothing. ``only``: the parts of the
-    network that learn, all others stay as they are; () for all. ``empty``: the share of pictures without faces, where
-    there are any.
+    network that learn, all others stay as they are; () for all. ``fixed_norm``: batch norm keeps the mean and variance
+    of the first weights instead of taking each batch's. ``empty``: the share of pictures without faces, where there
+    are any.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Recipe:
     landmark_weight: float = 1.0
     keep: float = 0.0
     only: tuple[str, ...] = ()
+    fixed_norm: bool = False
     empty: float = 0.1
     augmentation: Augmentation = Augmentation()
 
@@ -112,6 +114,7 @@ _LEFT_OUT = {
     "landmark_weight": 1.0,
     "keep": 0.0,
     "only": [],
+    "fixed_norm": False,
     "background": 0.0,
     "forced": 0.2,
     "first_overlap": 0.7,

@@ -32,7 +32,7 @@ from rfapp.training.keeping import Former
 from rfapp.training.loader import Order, Share, batches, process_ended
 from rfapp.training.objectives import objective_for
 from rfapp.training.optimising import Buffers, RunningMean, learning_rate, optimiser_for
-from rfapp.training.parts import learn_only
+from rfapp.training.parts import fix_norm, learn_only
 from rfapp.training.plan import Plan
 from rfapp.training.saving import WeightsOfRun, load_state, save_found, save_state
 from rfapp.training.stopping import Stopping
@@ -132,6 +132,11 @@ def _train(  # noqa: PLR0917
             mark("There are no first weights to be kept."),
             mark("Name some with --init, or set the recipe's “keep” to 0."),
         )
+    if recipe.fixed_norm and not plan.init:
+        raise UsageError(
+            mark("There are no first weights whose batch norm could stay as it is."),
+            mark("Name some with --init, or leave out --fixed-norm."),
+        )
     if plan.former and not recipe.keep:
         raise UsageError(
             mark("Weights to hold on to are named, but changing them costs nothing."),
@@ -150,6 +155,8 @@ def _train(  # noqa: PLR0917
         unfold(network, _some_batches(pictures, order, plan, config, device))
 
     learn_only(network, recipe.only)
+    if recipe.fixed_norm:
+        fix_norm(network)
     former = Former(_former(plan, network)) if recipe.keep else None
     objective = objective_for(config, recipe, device, world, plan.accumulate)
     optimiser = optimiser_for(network, recipe)

@@ -1,7 +1,8 @@
 """Weights between those of two models of one network: some of either.
 
 After WiSE-FT (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022), which so goes back part of the way
-from what a good network became by fine-tuning.
+from what a good network became by fine-tuning. With *only* some parts of the network are mixed: a
+fine-tune does not forget as much everywhere.
 
 What is mixed are the numbers with each batch norm folded into its convolution, because those of a folded network and of
 one that a training has unfolded (:func:`rfapp.training.initial.unfold`) do not mean the same as they are.
@@ -10,7 +11,7 @@ one that a training has unfolded (:func:`rfapp.training.initial.unfold`) do not 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -40,6 +41,7 @@ def mix_weights(
     second: Model,
     share: float,
     *,
+    only: Sequence[str] = (),
     name: str,
     try_out: Callable[[Model], Detections],
     folder: Path | None = None,
@@ -51,28 +53,36 @@ def mix_weights(
     OutputExists where the name is taken and *force* is not given.
     """
     draft = Draft(
-        state=mix(first, second, share),
+        state=mix(first, second, share, only),
         config=first.config,
         folded=True,
         name=name,
         title=f"{first.config.family} {first.config.architecture}, {name}",
-        origin=f"{1 - share:.4g} × {_named(first)} + {share:.4g} × {_named(second)}",
+        origin=_origin(first, second, share, only),
         licence="; ".join(dict.fromkeys([*_clauses(first.licence), *_clauses(second.licence)])),
     )
     return enter(draft, doubts=_DOUBTS, try_out=try_out, folder=folder, force=force)
+
+
+def _origin(first: Model, second: Model, share: float, only: Sequence[str]) -> str:
+    if only:
+        return f"{_named(first)}, in {', '.join(only)} {share:.4g} of {_named(second)}"
+    return f"{1 - share:.4g} × {_named(first)} + {share:.4g} × {_named(second)}"
 
 
 def _named(model: Model) -> str:
     return f"{model.name} ({model.origin})" if model.origin else model.name
 
 
-def mix(first: Model, second: Model, share: float) -> dict[str, Tensor]:
+def mix(first: Model, second: Model, share: float, only: Sequence[str] = ()) -> dict[str, Tensor]:
     """The state dict (1 − *share*) · *first* + *share* · *second*, float32, of a network whose batch norm is folded.
 
-    Folded and mixed in float64, so that one rounding to float32 is the only one. Raises SettingsError where *share* is
-    not between 0 and 1, UsageError where the configurations differ, or WeightsError.
+    With *only*, the names of parts ("fpn", "body.stage1", "ClassHead.0"), all other parts are those of *first*. Folded
+    and mixed in float64, so that one rounding to float32 is the only one. Raises SettingsError where *share* is not
+    above 0 and at most 1 (with 1 and no *only* it would be *second* itself: below 1), UsageError where the
+    configurations differ or there is no such part, or WeightsError.
     """
-    if not 0 < share < 1:
+    if not (0 < share < 1 or (share == 1 and only)):
         raise SettingsError(
             mark("{share} is no share of the second model's weights."),
             mark("Give a number between 0 and 1."),
@@ -87,13 +97,30 @@ def mix(first: Model, second: Model, share: float) -> dict[str, Tensor]:
             second=second.name,
             differences=differences,
         )
-    one, other = _folded_state(checkpoints.build(first)), _folded_state(checkpoints.build(second))
+    network = checkpoints.build(first)
+    _check_parts(network, only, first.config.architecture)
+    one, other = _folded_state(network), _folded_state(checkpoints.build(second))
     mixed: dict[str, Tensor] = {}
     for name, tensor in one.items():
         mixed[name] = tensor
         if tensor.is_floating_point():
-            mixed[name] = ((1 - share) * tensor.double() + share * other[name].double()).float()
+            part = share if not only or any(name.startswith(f"{part}.") for part in only) else 0.0
+            mixed[name] = ((1 - part) * tensor.double() + part * other[name].double()).float()
     return mixed
+
+
+def _check_parts(network: nn.Module, parts: Sequence[str], architecture: str) -> None:
+    """Raises UsageError where *parts* names one that *network* has not."""
+    names = {name for name, _ in network.named_modules() if name}
+    for part in parts:
+        if part not in names:
+            raise UsageError(
+                mark("{architecture} has no part “{part}”."),
+                mark("Its parts are: {names}."),
+                architecture=architecture,
+                part=part,
+                names=", ".join(name for name, _ in network.named_children()),
+            )
 
 
 def _differences(one: ModelConfig, other: ModelConfig) -> Iterator[str]:

@@ -37,6 +37,27 @@ def test_batch_norm_of_a_part_that_learns_is_measured_and_no_other():
     assert learning == {"ssh1", "ClassHead"}
 
 
+def test_fixed_batch_norm_keeps_what_it_measured_and_learns_the_rest(plan, changed, tmp_path):
+    train(plan, tmp_path / "first")
+    first = checkpoints.read(tmp_path / "first" / LAST)
+    moved = {}
+    for fixed in (True, False):
+        recipe = {"steps": 4, "fixed_norm": fixed, "optimiser": "adamw", "learning_rate": 1e-4}
+        run = tmp_path / f"second_{fixed}"
+        train(changed(plan, init=str(tmp_path / "first" / LAST), recipe=recipe), run)
+        second = checkpoints.read(run / LAST)
+        moved[fixed] = {name for name, tensor in first.items() if not torch.equal(tensor, second[name])}
+    measured = {name for name in first if name.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+    assert measured <= moved[False]
+    assert not measured & moved[True]
+    assert moved[True] == moved[False] - measured
+
+
+def test_fixed_batch_norm_needs_something_to_keep(plan, changed, tmp_path):
+    with pytest.raises(UsageError, match="no first weights"):
+        train(changed(plan, recipe={"fixed_norm": True}), tmp_path / "run")
+
+
 def test_without_names_everything_learns():
     network = make_network(ARCHITECTURES["mobilenet0.25"], "train").train()
     learn_only(network, ())

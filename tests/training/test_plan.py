@@ -16,7 +16,7 @@ from rfapp.training.plan import Plan
 from rfapp.training.recipes import RECIPES, Recipe, recipe_for
 
 EVERY = [recipe for recipes in RECIPES.values() for recipe in recipes.values()]
-EVERY.append(replace(EVERY[0], name="parts", keep=2.0, only=("LandmarkHead", "ssh1")))
+EVERY.append(replace(EVERY[0], name="parts", keep=2.0, only=("LandmarkHead", "ssh1"), fixed_norm=True))
 
 
 @pytest.mark.parametrize("recipe", EVERY, ids=lambda recipe: f"{recipe.name}-{recipe.batch}")

@@ -126,6 +126,33 @@ def test_every_batch_norm_of_every_network_is_folded(architecture, tmp_path):
         assert (state[name.replace("running_mean", "weight")] == 1).all()
 
 
+@pytest.mark.parametrize(
+    ("architecture", "parts"),
+    [("mobilenet0.25", ("fpn", "body.stage1", "ClassHead.0")), ("ainnoface-r18", ("head.box_tower",))],
+)
+def test_single_parts_are_mixed_and_all_others_are_those_of_the_first(architecture, parts, tmp_path):
+    first = by_chance(tmp_path / "first.safetensors", architecture, 1)
+    second = by_chance(tmp_path / "second.safetensors", architecture, 2)
+    own, whole, some = (mix(first, *rest) for rest in ((first, 0.5), (second, 0.3), (second, 0.3, parts)))
+    assert own.keys() == some.keys()
+    told = dict.fromkeys(parts, 0)
+    for name, tensor in some.items():
+        named = [part for part in parts if name.startswith(f"{part}.")]
+        assert torch.equal(tensor, (whole if named else own)[name]), name
+        for part in named:
+            told[part] += not torch.equal(tensor, own[name])
+    assert all(told.values()), told
+    # All of the second one in some parts is no longer the second one itself.
+    taken, other = mix(first, second, 1, parts), mix(second, second, 0.5)
+    assert all(torch.equal(taken[name], (other if name.startswith(parts) else own)[name]) for name in taken)
+
+
+def test_a_part_that_is_not_there_is_one_sentence(tmp_path):
+    model = weights.find("mobilenet0.25")
+    with pytest.raises(UsageError, match=r"no part “neck”\. Its parts are: body, fpn, ssh1,"):
+        mix(model, model, 0.5, ("fpn", "neck"))
+
+
 def test_different_networks_are_one_sentence(tmp_path):
     first = by_chance(tmp_path / "first.safetensors", "mobilenet0.25", 1)
     other = by_chance(tmp_path / "other.safetensors", "mnet0.25", 1)
@@ -202,6 +229,10 @@ def test_command_mixes(capsys, tmp_path):
         pytest.importorskip(engine)
         with FaceDetector("between", engine, "cpu", "float32") as detector:
             assert detector(built_in_picture()).scores[0] == pytest.approx(mixed.answer.score, abs=1e-3)
+
+    assert main([*command[:-1], "heads", "--only", "ClassHead", "--only", "fpn", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["origin"] == f"mobilenet0.25 ({default.origin}), in ClassHead, fpn 0.3 of tuned (origin of best)"
 
     assert main(command) == 1
     assert "between already" in capsys.readouterr().err
