@@ -55,7 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--recipe", default="quick", metavar="NAME", help="how: quick, fine-tune or published (default: quick)")
     for name, kind, text in _RECIPE:
         add(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"of the recipe: {text}")
-    add("--only", action="append", metavar="PART", help="of the recipe: a part that learns alone (may be repeated)")
+    add(
+        "--only",
+        action="append",
+        metavar="PART",
+        help="of the recipe: a part (fpn, body.stage1) that learns alone (may be repeated)",
+    )
     add("--optimiser", choices=("sgd", "adamw"), help="of the recipe: what takes the steps")
     add(
         "--fixed-norm",

@@ -4,36 +4,28 @@ from __future__ import annotations
 
 from torch import nn
 
-from rfapp.errors import UsageError
 from rfapp.models.networks import Network
-from rfapp.text import mark
+from rfapp.weights.parts import belongs, check_parts
 
 
 def learn_only(network: Network, parts: tuple[str, ...]) -> None:
-    """Let only the direct children of *network* that *parts* name learn; () for all of them.
+    """Let only the *parts* of *network* learn ("LandmarkHead", "body.stage1"); () for all of them.
 
-    Whoever puts the network into training mode again has to call this again. Raises UsageError where it has no such
-    part.
+    All others, and the statistics of their batch norm, stay as they are. Whoever puts the network into training mode
+    again has to call this again. Raises UsageError where it has no such part.
     """
     if not parts:
         return
-    children = dict(network.named_children())
-    for part in parts:
-        if part not in children:
-            raise UsageError(
-                mark("{architecture} has no part “{part}”."),
-                mark("Its parts are: {names}."),
-                architecture=network.config.architecture,
-                part=part,
-                names=", ".join(children),
-            )
-    for name, child in children.items():
-        if name not in parts:
-            child.requires_grad_(False)
-            fix_norm(child)
+    check_parts(network, parts)
+    for name, parameter in network.named_parameters():
+        if not belongs(name, parts):
+            parameter.requires_grad_(False)
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and not belongs(name, parts):
+            module.eval()
 
 
-def fix_norm(network: nn.Module) -> None:
+def fix_norm(network: Network) -> None:
     """Let every batch norm go on with the mean and variance that it has; its weight and bias learn as before.
 
     Whoever puts the network into training mode again has to call this again.

@@ -1,8 +1,7 @@
 """Weights between those of two models of one network: some of either.
 
 After WiSE-FT (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022), which so goes back part of the way
-from what a good network became by fine-tuning. With *only* some parts of the network are mixed: a
-fine-tune does not forget as much everywhere.
+from what a good network became by fine-tuning: in all of it or in some parts, for it does not forget alike everywhere.
 
 What is mixed are the numbers with each batch norm folded into its convolution, because those of a folded network and of
 one that a training has unfolded (:func:`rfapp.training.initial.unfold`) do not mean the same as they are.
@@ -26,6 +25,7 @@ from rfapp.weights import checkpoints
 from rfapp.weights.importing import Doubts, Draft, Imported, enter
 from rfapp.weights.manifest import Model
 from rfapp.weights.onnx_graph import identity_norm
+from rfapp.weights.parts import belongs, check_parts
 
 _DOUBTS = Doubts(
     none=mark("The mixed weights find no face in the built-in picture: the two models have too little in common."),
@@ -79,8 +79,8 @@ def mix(first: Model, second: Model, share: float, only: Sequence[str] = ()) -> 
 
     With *only*, the names of parts ("fpn", "body.stage1", "ClassHead.0"), all other parts are those of *first*. Folded
     and mixed in float64, so that one rounding to float32 is the only one. Raises SettingsError where *share* is not
-    above 0 and at most 1 (with 1 and no *only* it would be *second* itself: below 1), UsageError where the
-    configurations differ or there is no such part, or WeightsError.
+    between 0 and 1 (1 itself is allowed with *only*: those parts are the second's), UsageError where the configurations
+    differ or there is no such part, or WeightsError.
     """
     if not (0 < share < 1 or (share == 1 and only)):
         raise SettingsError(
@@ -98,29 +98,15 @@ def mix(first: Model, second: Model, share: float, only: Sequence[str] = ()) -> 
             differences=differences,
         )
     network = checkpoints.build(first)
-    _check_parts(network, only, first.config.architecture)
+    check_parts(network, only)
     one, other = _folded_state(network), _folded_state(checkpoints.build(second))
     mixed: dict[str, Tensor] = {}
     for name, tensor in one.items():
         mixed[name] = tensor
         if tensor.is_floating_point():
-            part = share if not only or any(name.startswith(f"{part}.") for part in only) else 0.0
-            mixed[name] = ((1 - part) * tensor.double() + part * other[name].double()).float()
+            here = share if not only or belongs(name, only) else 0.0
+            mixed[name] = ((1 - here) * tensor.double() + here * other[name].double()).float()
     return mixed
-
-
-def _check_parts(network: nn.Module, parts: Sequence[str], architecture: str) -> None:
-    """Raises UsageError where *parts* names one that *network* has not."""
-    names = {name for name, _ in network.named_modules() if name}
-    for part in parts:
-        if part not in names:
-            raise UsageError(
-                mark("{architecture} has no part “{part}”."),
-                mark("Its parts are: {names}."),
-                architecture=architecture,
-                part=part,
-                names=", ".join(name for name, _ in network.named_children()),
-            )
 
 
 def _differences(one: ModelConfig, other: ModelConfig) -> Iterator[str]:

@@ -37,6 +37,18 @@ def test_batch_norm_of_a_part_that_learns_is_measured_and_no_other():
     assert learning == {"ssh1", "ClassHead"}
 
 
+def test_a_part_of_a_part_learns_alone():
+    network = make_network(ARCHITECTURES["mobilenet0.25"], "train").train()
+    learn_only(network, ("body.stage1",))
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    network(torch.randn(2, 3, 64, 64))
+    moved = {name for name, buffer in network.named_buffers() if not torch.equal(buffer, before[name])}
+    learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert moved
+    assert learning
+    assert all(name.startswith("body.stage1.") for name in moved | learning)
+
+
 def test_fixed_batch_norm_keeps_what_it_measured_and_learns_the_rest(plan, changed, tmp_path):
     train(plan, tmp_path / "first")
     first = checkpoints.read(tmp_path / "first" / LAST)
