@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rfapp.engines.torch_engine import choose_device, cpu_has_bfloat16
 from rfapp.errors import SettingsError
@@ -106,12 +106,20 @@ def _fits(network: Network, count: int, size: int, device: torch.device, precisi
     if device.type == "cuda":
         torch.cuda.empty_cache()
     try:
-        with torch.autocast(device.type, precision.dtype, enabled=precision.mixed):
-            outputs: tuple[Tensor | None, ...] = network(torch.zeros(count, 3, size, size, device=device))
-        told = [output for output in outputs if output is not None and output.numel()]
-        torch.autograd.backward([output.float().square().mean() for output in told])
+        pass_through(network, (count, network.config.channels, size, size), device, precision)
     except torch.OutOfMemoryError:
         return False
     finally:
         network.zero_grad(set_to_none=True)
     return True
+
+
+def pass_through(
+    network: nn.Module, shape: tuple[int, int, int, int], device: torch.device, precision: Precision
+) -> None:
+    """Grey pictures of *shape* (B, channels, H, W) through *network* and back: there are gradients then, and batch
+    norm has seen them."""
+    with torch.autocast(device.type, precision.dtype, enabled=precision.mixed):
+        outputs: tuple[Tensor | None, ...] = network(torch.zeros(shape, device=device))
+    told = [output for output in outputs if output is not None and output.numel()]
+    torch.autograd.backward([output.float().square().mean() for output in told])

@@ -12,7 +12,7 @@ from rfapp.text import mark
 from rfapp.training.recipes import RECIPES, Recipe
 
 #: What may change when a run is gone on with: it decides how fast it is, not what it computes (but for rounding).
-_FREE = ("device", "workers")
+_FREE = ("device", "workers", "compile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,8 @@ class Plan:
     trunk (ImageNet), or "" for chance. ``former``: the weights that the recipe's ``keep`` holds on to, "" for the first
     ones. ``device``, and ``precision``: auto, float32, bfloat16 or float16. ``workers``:
     processes that load pictures (0: none but the trainer; −1: one for each further core, at most 8). ``accumulate``: in
-    how many parts a step's batch goes through the network, where it does not fit whole.
+    how many parts a step's batch goes through the network, where it does not fit whole. ``compile``: auto, yes or no,
+    see :mod:`rfapp.training.compiling`.
     """
 
     data: tuple[Path, ...]
@@ -39,6 +40,7 @@ class Plan:
     precision: str = "auto"
     workers: int = -1
     accumulate: int = 1
+    compile: str = "auto"
 
     def __post_init__(self) -> None:
         if self.model not in RECIPES:
@@ -71,6 +73,7 @@ class Plan:
             "precision": self.precision,
             "workers": self.workers,
             "accumulate": self.accumulate,
+            "compile": self.compile,
             "recipe": self.recipe.to_mapping(),
         }
 
@@ -83,6 +86,7 @@ class Plan:
             negatives=tuple(Path(item) for item in values["negatives"]),
             recipe=Recipe.from_mapping(values["recipe"]),
             former=values.get("former", ""),
+            compile=values.get("compile", "auto"),
             **{name: values[name] for name in _PLAIN},
         )
 

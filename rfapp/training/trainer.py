@@ -25,6 +25,7 @@ from rfapp.models.config import LUMA_BGR, ModelConfig
 from rfapp.models.networks import Network
 from rfapp.text import mark
 from rfapp.training.beginning import begun_before, check_batch, check_folder, held, told_of_memory
+from rfapp.training.compiling import compiled
 from rfapp.training.devices import Precision, choose, threads_kept, worker_count
 from rfapp.training.gathering import Pictures, gather
 from rfapp.training.initial import fingerprint, initial_network, unfold
@@ -177,7 +178,6 @@ def _train(  # noqa: PLR0917
         first, best, skipped = state["step"], state["best"], state["skipped"]
         unvalidated = state["unvalidated"]
     teller.go_on(first, 0.0 if state is None else state["seconds"])
-    parallel = world.wrap(network)
 
     def save(step: int) -> None:
         if world.first:
@@ -233,6 +233,9 @@ def _train(  # noqa: PLR0917
             workers=workers,
         )
     )
+    at_once = recipe.batch // (plan.accumulate * world.size)
+    faster = compiled(network, plan, device, precision, pictures=at_once, steps=total, say=teller.say)
+    parallel = world.wrap(faster)
     stream = batches(
         pictures.training,
         order,
