@@ -64,12 +64,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--optimiser", choices=("sgd", "adamw"), help="of the recipe: what takes the steps")
     add(
         "--fixed-norm",
-        action="store_true",
-        default=None,
+        action=argparse.BooleanOptionalAction,
         help="of the recipe: batch norm keeps the mean and variance of the first weights",
     )
     add("--keep-of", default="", metavar="WEIGHTS", help="what --keep holds on to (default: the first weights)")
     add("--size", type=int, metavar="PX", help="of the recipe: side of the pictures that the network sees")
+    add(
+        "--scales",
+        type=_numbers,
+        metavar="S,S,…",
+        help="of the recipe: which squares they show, as shares of a picture's short side (0.3,0.6,1,1.5)",
+    )
     add("--seed", type=int, default=0, metavar="N", help="what chance begins with (default: 0)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="what trains (default: auto)")
     add(
@@ -95,6 +100,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--save-every", type=float, default=60.0, metavar="S", help="seconds between two savings (default: 60)")
     add("--tensorboard", action="store_true", help="write the curves for TensorBoard, too (needs its package)")
     add_output_arguments(parser)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"numbers such as 0.3,1,1.5 are needed, not {text}") from None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -134,8 +146,11 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     if arguments.only is not None:
         changes["only"] = tuple(arguments.only)
     changes |= {name: value for name in ("optimiser", "fixed_norm") if (value := getattr(arguments, name)) is not None}
-    if arguments.size is not None:
-        changes["augmentation"] = replace(recipe.augmentation, size=arguments.size)
+    shown: dict[str, Any] = {} if arguments.size is None else {"size": arguments.size}
+    if arguments.scales is not None:
+        shown |= {"scales": arguments.scales, "scale_range": None}
+    if shown:
+        changes["augmentation"] = replace(recipe.augmentation, **shown)
     return Plan(
         data=tuple(arguments.data),
         negatives=tuple(arguments.negatives),

@@ -136,7 +136,7 @@ def _train(  # noqa: PLR0917
     if recipe.fixed_norm and not plan.init:
         raise UsageError(
             mark("There are no first weights whose batch norm could stay as it is."),
-            mark("Name some with --init, or leave out --fixed-norm."),
+            mark("Name some with --init, or add --no-fixed-norm."),
         )
     if plan.former and not recipe.keep:
         raise UsageError(

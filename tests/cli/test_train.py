@@ -123,6 +123,19 @@ def test_a_run_is_a_model_for_other_commands(eight, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[0])["width"] > 0
 
 
+def test_numbers_of_the_recipe_can_be_others(eight, tmp_path):
+    from dataclasses import replace
+
+    from rfapp.training.recipes import Recipe, recipe_for
+
+    more = ["--recipe", "fine-tune", "--steps", "1", "--scales", "0.5,1,1.5", "--no-fixed-norm", "--optimiser", "sgd"]
+    assert main(words(eight, tmp_path / "run", *more, "--quiet")) == 0
+    usual = recipe_for("fine-tune", "mobilenet0.25")
+    shown = replace(usual.augmentation, size=64, scales=(0.5, 1.0, 1.5))
+    expected = replace(usual, steps=1, batch=4, fixed_norm=False, optimiser="sgd", augmentation=shown)
+    assert Recipe.from_mapping(RunFolder(tmp_path / "run").plan()["recipe"]) == expected
+
+
 def test_what_is_wrong_is_one_sentence(eight, tmp_path, capsys):
     assert main(words(eight, tmp_path / "run", "--accumulate", "3")) == 2
     assert "3 equal parts" in capsys.readouterr().err
@@ -130,6 +143,8 @@ def test_what_is_wrong_is_one_sentence(eight, tmp_path, capsys):
     assert "nothing" in capsys.readouterr().err
     assert main(words(eight, tmp_path / "run", "--recipe", "unheard-of")) == 2
     assert "Known are: published, quick, fine-tune." in capsys.readouterr().err
+    assert main(words(eight, tmp_path / "run", "--scales", "0.5,20")) == 2
+    assert "between 0.05 and 10.0 short sides, not 20.0" in capsys.readouterr().err
     assert main(words(eight, tmp_path / "run", "--init", "nonsense")) == 1
     assert "nonsense" in capsys.readouterr().err
     assert not (tmp_path / "run" / METRICS).exists()

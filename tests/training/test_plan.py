@@ -52,6 +52,12 @@ def test_limits(change):
         replace(recipe_for("quick", "mobilenet0.25"), **change)
 
 
+@pytest.mark.parametrize("shown", [{"scales": ()}, {"scales": (0.3, 0.0)}, {"scale_range": (0.3, 20.0)}], ids=str)
+def test_squares_are_of_some_size(shown):
+    with pytest.raises(SettingsError, match=r"between 0\.05 and 10\.0 short sides"):
+        replace(recipe_for("quick", "mobilenet0.25"), augmentation=Augmentation(**shown))
+
+
 @pytest.mark.parametrize("size", [100, 32, 8192])
 def test_pictures_must_fit_the_coarsest_level(size):
     with pytest.raises(SettingsError, match=f"multiple of 32 from 64 to 4096, not {size}"):
