@@ -24,6 +24,7 @@ _RECIPE: tuple[tuple[str, type[int] | type[float], str], ...] = (
     ("learning_rate", float, "the highest learning rate"),
     ("weight_decay", float, "how strongly weights are drawn towards 0"),
     ("validations", int, "how often average precision is measured, evenly over the run"),
+    ("background", float, "below this overlap with a face a prior is background; 0: as soon as it is none for a face"),
     ("landmark_weight", float, "what the loss of the landmarks counts for, beside 2 for boxes and 1 for classes"),
     ("keep", float, "how strongly what the first weights know is held on to, 0 for not at all"),
     ("empty", float, "share of pictures without faces, where there are any"),

@@ -129,10 +129,12 @@ def test_numbers_of_the_recipe_can_be_others(eight, tmp_path):
     from rfapp.training.recipes import Recipe, recipe_for
 
     more = ["--recipe", "fine-tune", "--steps", "1", "--scales", "0.5,1,1.5", "--no-fixed-norm", "--optimiser", "sgd"]
+    more += ["--background", "0.2"]
     assert main(words(eight, tmp_path / "run", *more, "--quiet")) == 0
     usual = recipe_for("fine-tune", "mobilenet0.25")
     shown = replace(usual.augmentation, size=64, scales=(0.5, 1.0, 1.5))
-    expected = replace(usual, steps=1, batch=4, fixed_norm=False, optimiser="sgd", augmentation=shown)
+    other = {"fixed_norm": False, "optimiser": "sgd", "background": 0.2}
+    expected = replace(usual, steps=1, batch=4, augmentation=shown, **other)
     assert Recipe.from_mapping(RunFolder(tmp_path / "run").plan()["recipe"]) == expected
 
 
