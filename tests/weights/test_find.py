@@ -23,7 +23,6 @@ from rfapp.weights import catalogue, manifest
 def test_shipped_models():
     models = weights.known()
     assert list(models)[:2] == ["mobilenet0.25", "mobilenet0.25-imported"]
-    assert "mobilenet0.25-strict" in models
     for model in models.values():
         weights.verify(model)
         assert model.shipped
