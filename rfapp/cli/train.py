@@ -92,12 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="processes that load pictures (default: cores − 1, up to 8)",
     )
     add("--accumulate", type=int, default=1, metavar="N", help="parts that a batch is divided into to save memory")
-    add(
-        "--compile",
-        default="auto",
-        choices=("auto", "yes", "no"),
-        help="translate the network with torch.compile: a minute or two, then faster steps (default: where it pays)",
-    )
+    add("--compile", action="store_true", help="translate the network with torch.compile, which takes a minute or two")
     add("--save-every", type=float, default=60.0, metavar="S", help="seconds between two savings (default: 60)")
     add("--tensorboard", action="store_true", help="write the curves for TensorBoard, too (needs its package)")
     add_output_arguments(parser)

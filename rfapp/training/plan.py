@@ -24,8 +24,8 @@ class Plan:
     trunk (ImageNet), or "" for chance. ``former``: the weights that the recipe's ``keep`` holds on to, "" for the first
     ones. ``device``, and ``precision``: auto, float32, bfloat16 or float16. ``workers``:
     processes that load pictures (0: none but the trainer; −1: one for each further core, at most 8). ``accumulate``: in
-    how many parts a step's batch goes through the network, where it does not fit whole. ``compile``: auto, yes or no,
-    see :mod:`rfapp.training.compiling`.
+    how many parts a step's batch goes through the network, where it does not fit whole. ``compile``: see
+    :mod:`rfapp.training.compiling`.
     """
 
     data: tuple[Path, ...]
@@ -40,7 +40,7 @@ class Plan:
     precision: str = "auto"
     workers: int = -1
     accumulate: int = 1
-    compile: str = "auto"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.model not in RECIPES:
@@ -86,7 +86,7 @@ class Plan:
             negatives=tuple(Path(item) for item in values["negatives"]),
             recipe=Recipe.from_mapping(values["recipe"]),
             former=values.get("former", ""),
-            compile=values.get("compile", "auto"),
+            compile=values.get("compile", False),
             **{name: values[name] for name in _PLAIN},
         )
 

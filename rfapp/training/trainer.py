@@ -234,7 +234,7 @@ def _train(  # noqa: PLR0917
         )
     )
     at_once = recipe.batch // (plan.accumulate * world.size)
-    faster = compiled(network, plan, device, precision, pictures=at_once, steps=total, say=teller.say)
+    faster = compiled(network, plan, device, precision, pictures=at_once, say=teller.say)
     parallel = world.wrap(faster)
     stream = batches(
         pictures.training,
