@@ -34,11 +34,11 @@ import psutil
 from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication
 
+from rfapp.engines.memory import share_one_heap
 from rfapp.gui.app import undo_opencv_qt
 from rfapp.gui.theme import Theme
 from rfapp.gui.window import Window
 from rfapp.runtime import Failed, LivePipeline
-from rfapp.runtime.memory import share_one_heap
 from rfapp.runtime.recorder import Recording
 from rfapp.settings import Settings
 from rfapp.weights import known

@@ -9,12 +9,14 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfapp.cli import peers
 from rfapp.cli.main import DONE
 from rfapp.cli.options import add_output_arguments, add_settings_arguments, settings_from
+from rfapp.cli.peer_process import settle
 from rfapp.cli.tables import print_table
 from rfapp.errors import WeightsMissing
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 #: ``bare`` is the network alone, again and again on one picture that it already has.
 _STAGES = ("prepare", "network", "decode", "whole", "bare")
-#: Calls before the measurement: caches fill, engines choose their kernels.
-_WARM_UP = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -157,15 +157,15 @@ def _measure(detectors: Sequence[FaceDetector], image: ByteImage, repeat: int) -
     alone = [detector.network_alone(image) for detector in detectors]
     counts = [0] * len(detectors)
     times: list[list[dict[str, float]]] = [[] for _ in detectors]
-    for turn in range(_WARM_UP + repeat):
+    for _ in range(repeat):
         for index, (detector, network) in enumerate(zip(detectors, alone, strict=True)):
+            settle(partial(detector, image))
             faces, seconds = detector.timed(image)
             counts[index] = len(faces)
             began = time.perf_counter()
             network()
             seconds["bare"] = time.perf_counter() - began
-            if turn >= _WARM_UP:
-                times[index].append(seconds)
+            times[index].append(seconds)
     results = []
     for detector, count, measured in zip(detectors, counts, times, strict=True):
         stages = {}

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -31,8 +32,6 @@ NETWORKS = {
     "facexlib": mark("detection_mobilenet0.25_Final.pth or detection_Resnet50_Final.pth of its releases"),
     "batch-face": mark("a checkpoint of RetinaFace with MobileNet ×0.25 (.pth)"),
 }
-#: Calls of each before the measurement.
-_WARM_UP = 10
 
 
 class Peer:
@@ -151,20 +150,23 @@ def check(packages: Sequence[str], python: str | None, models: Mapping[str, Path
 
 
 def measure(detector: FaceDetector, peer: Peer, image: ByteImage, repeat: int) -> dict[str, Any]:
-    """Whole calls of both, taking turns: milliseconds of each, and the ratio of ours to theirs in the median."""
+    """Whole calls of both, taking turns: milliseconds of each, and the ratio of ours to theirs in the median.
+
+    Each has some calls of its own before the one that counts.
+    """
     import numpy as np
 
     ours: list[float] = []
     theirs: list[float] = []
     faces = 0
-    for turn in range(_WARM_UP + repeat):
+    for _ in range(repeat):
+        peer_process.settle(partial(detector, image))
         began = time.perf_counter()
         detector(image)
         seconds = time.perf_counter() - began
         other, faces = peer()
-        if turn >= _WARM_UP:
-            ours.append(seconds)
-            theirs.append(other)
+        ours.append(seconds)
+        theirs.append(other)
 
     def milliseconds(values: list[float]) -> dict[str, float]:
         median, p95 = np.percentile(values, (50, 95)) * 1e3

@@ -19,6 +19,11 @@ from rfapp.models.config import ModelConfig
 
 Array = npt.NDArray[np.float64]
 
+#: What of a MobileNet trunk bfloat16 is not for, by the beginning of the layers' names: the first stage and the first
+#: step of the second, whose thin layers lose up to 14 px on a blurred face. Where a picture is smooth, all roundings of
+#: a channel go the same way and add up. (How this was chosen: :mod:`rfapp.engines.openvino_graph`.)
+EXACT_IN_TRUNK = ("body.stage1.", "body.stage2.0.")
+
 _LAYER = re.compile(r"body[.]stage(\d)[.](\d)[.](\d)[.]weight")
 #: Depthwise filters have nine taps: every choice of those to be rounded the other way.
 _CHOICES: Array = ((np.arange(512)[:, None] >> np.arange(9)) & 1).astype(np.float64)

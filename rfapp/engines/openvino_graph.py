@@ -11,7 +11,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from rfapp.engines.bfloat16_weights import shape_weights
+from rfapp.engines.bfloat16_weights import EXACT_IN_TRUNK, shape_weights
 from rfapp.models.config import ModelConfig
 
 #: The precisions of half the size.
@@ -24,15 +24,14 @@ GRAPH_VERSION = 4
 _PRECISE = ("fpn.output3", "ssh3", "head32")
 #: … in AInnoFace the levels of strides 32, 64 and 128 …
 _PRECISE_TWO_STEP = ("coarse",)
-#: … and the first stage of a MobileNet trunk and the first step of the second, whose thin layers lose up to 14 px on a
-#: blurred face in bfloat16: where a picture is smooth, all roundings of a channel go the same way and add up. What is
-#: left to bfloat16 gets weights that bear it (:mod:`rfapp.engines.bfloat16_weights`). Measured on the test pictures
+#: … and the beginning of a MobileNet trunk. What of it is left to bfloat16 gets weights that bear it
+#: (:mod:`rfapp.engines.bfloat16_weights`). Measured on the test pictures
 #: against float32, with the time of the network at 640×480 on one core, in parts of that of all in bfloat16: nothing
 #: kept 13.9 px (1.00); two steps of the first stage 2.0 px (1.13), four 1.3 px (1.17), five 0.87 px, but in a crowd
 #: another box wins (1.20), the first stage and a step of the second 0.66 px and 0.011 in score (1.24), two of the
 #: second 0.45 px (1.26). Two whole stages with weights rounded one by one: 0.57 px (1.33). All these with the pictures
 #: in float32; in bfloat16, where they are exact, too, what is chosen takes 1.19.
-_PRECISE_THIN = ("body.stage1.", "body.stage2.0.", *_PRECISE)
+_PRECISE_THIN = (*EXACT_IN_TRUNK, *_PRECISE)
 
 
 def read_network(core: ov.Core, content: bytes, config: ModelConfig, precision: str) -> ov.Model:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rfapp.engines import machine
 from rfapp.engines.base import Candidates, Engine
+from rfapp.engines.memory import keep_freed_memory
 from rfapp.engines.rows import candidates_of, logit, rows_of
 from rfapp.engines.torch_network import ReadyNetwork, ready, use_onednn
 from rfapp.errors import DeviceMissing, EngineFailed
@@ -151,8 +152,10 @@ class TorchEngine(Engine):
         self.device_title = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else chosen.type.upper()
         self.batch = 1 if chosen.type == "cpu" else 8
         network = ready(checkpoints.build(model), self._dtype)
-        if chosen.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            use_onednn(network)
+        if chosen.type == "cpu":
+            keep_freed_memory()
+            if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+                use_onednn(network)
         with self._failures():
             self._network: ReadyNetwork | None = network.eval().to(chosen)
         self._graphs: OrderedDict[tuple[int, ...], _CudaGraph] = OrderedDict()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from copy import deepcopy
+from itertools import zip_longest
 from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from rfapp.engines.bfloat16_weights import EXACT_IN_TRUNK, shape_weights
 from rfapp.models.ainnoface import AInnoFace, TwoStepHead, settle, two_steps
 from rfapp.models.config import LUMA_BGR, ModelConfig
 from rfapp.models.folding import folded, normed_convolutions
@@ -29,28 +32,68 @@ def fold_batch_norm(module: nn.Module) -> None:
 
 
 class _OneDnnConvolution(nn.Module):
-    """A convolution that oneDNN runs whatever its size.
+    """A convolution that oneDNN runs whatever its size, with the activation behind it in the same go.
 
-    With one thread torch takes an older routine for small ones, 1×1 above all; this saves a sixth of the whole.
+    torch's own call takes an older routine for small ones when there is one thread, and brings the weights into
+    oneDNN's order with every picture; *slope*: of the leaky ReLU behind, or None where there is none.
     """
 
-    def __init__(self, convolution: nn.Conv2d) -> None:
+    def __init__(self, convolution: nn.Conv2d, slope: float | None) -> None:
         super().__init__()
-        self.weight, self.bias = convolution.weight, convolution.bias
+        bias = convolution.bias
         assert not isinstance(convolution.padding, str)
-        self.geometry = convolution.padding, convolution.stride, convolution.dilation, convolution.groups
+        geometry = convolution.padding, convolution.stride, convolution.dilation, convolution.groups
+        weight = convolution.weight.detach()
+        # ARM's library behind oneDNN wants weights in its own order, which it makes itself.
+        if platform.machine().lower() in ("x86_64", "amd64"):
+            weight = torch.ops.aten.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), *geometry)
+        activation = ("none", [], "") if slope is None else ("leaky_relu", [slope], "")
+        self.weight, self.bias = weight, None if bias is None else bias.detach()
+        self.rest = *geometry, *activation
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, torch.ops.aten.mkldnn_convolution(x, self.weight, self.bias, *self.geometry))
+        return cast(Tensor, torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.rest))
 
 
 def use_onednn(module: nn.Module) -> None:
-    """Let oneDNN run every convolution of *module*, in place. Only for CPUs."""
-    for name, child in list(module.named_children()):
+    """Let oneDNN run every convolution of *module*, in place, with the leaky ReLU that follows it in a sequence.
+
+    Batch norms have to be folded already. Only for CPUs; weights can't be moved or converted any more.
+    """
+    names = [name for name, child in module.named_children() if not isinstance(child, nn.Identity)]
+    for name, behind in zip_longest(names, names[1:]):
+        child = module.get_submodule(name)
         if isinstance(child, nn.Conv2d):
-            setattr(module, name, _OneDnnConvolution(child))
+            after = module.get_submodule(behind) if behind and isinstance(module, nn.Sequential) else None
+            slope = None
+            if isinstance(after, nn.LeakyReLU):
+                slope = after.negative_slope
+                setattr(module, behind, nn.Identity())
+            setattr(module, name, _OneDnnConvolution(child, slope))
         else:
             use_onednn(child)
+
+
+class _To(nn.Module):
+    """Converts what goes through."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.to(self.dtype)
+
+
+def _halve_thin_trunk(network: InferenceNetwork) -> None:
+    """Let a MobileNet trunk run in bfloat16 where it bears it, in place, with weights that lose little by it."""
+    numbers = {name: value.numpy() for name, value in network.state_dict().items()}
+    shaped = shape_weights(numbers, network.config, lambda layer: f"{layer}.".startswith(EXACT_IN_TRUNK))
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in shaped.items()}, strict=False)
+    for name, part in network.body.named_modules():
+        if isinstance(part, nn.Conv2d) and not f"body.{name}.".startswith(EXACT_IN_TRUNK):
+            part.to(torch.bfloat16)
+    cast(nn.Sequential, network.body["stage2"]).insert(1, _To(torch.bfloat16))
 
 
 def _joined_head(heads: Sequence[Head], anchors: int) -> nn.Conv2d:
@@ -107,9 +150,10 @@ class ReadyNetwork(nn.Module):
 class InferenceNetwork(ReadyNetwork):
     """uint8 BGR (B, H, W, 3) → for each level float32 (B, cells, A·15): A face logits, A·4 and A·10 deltas.
 
-    Means are subtracted inside. *dtype* is what the pyramid and the context modules of its two fine levels run in.
-    The heads, the coarse level, where a rounding is a step of pixels for faces of hundreds, and a MobileNet trunk,
-    whose thin layers lose up to 13 px on a blurred face in bfloat16, stay in float32. *network* is taken apart.
+    Means are subtracted inside. *dtype* is what the pyramid and the context modules of its two fine levels with their
+    heads run in. The coarse level, where a rounding is a step of pixels for faces of hundreds, stays in float32, and so
+    does of a MobileNet trunk what would lose many pixels on a blurred face: in bfloat16 its thin beginning, in float16,
+    in which nobody has measured it, all of it. *network* is taken apart.
     """
 
     def __init__(self, network: RetinaFace, dtype: torch.dtype) -> None:
@@ -125,7 +169,10 @@ class InferenceNetwork(ReadyNetwork):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.fine_dtype = dtype
         self.body.to(self.trunk_dtype)
-        for part in (self.fpn.output1, self.fpn.output2, self.fpn.merge1, self.fpn.merge2, *self.context[:2]):
+        if dtype == torch.bfloat16 and self.trunk_dtype == torch.float32:
+            _halve_thin_trunk(self)
+        pyramid = self.fpn.output1, self.fpn.output2, self.fpn.merge1, self.fpn.merge2
+        for part in (*pyramid, *self.context[:2], *self.heads[:2]):
             part.to(dtype)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -135,7 +182,7 @@ class InferenceNetwork(ReadyNetwork):
         fine = self._merge(self.fpn.output1(first.to(self.fine_dtype)), middle, self.fpn.merge1)
         results = []
         for feature, context, head in zip((fine, middle, coarse), self.context, self.heads, strict=True):
-            result = head(context(feature).float()).permute(0, 2, 3, 1)
+            result = head(context(feature)).float().permute(0, 2, 3, 1)
             results.append(result.reshape(result.shape[0], -1, self.anchors * 15))
         return results
 

@@ -15,8 +15,8 @@ from types import TracebackType
 
 from rfapp import engines
 from rfapp import settings as settings_store
+from rfapp.engines.memory import share_one_heap
 from rfapp.errors import RfappError
-from rfapp.runtime.memory import share_one_heap
 from rfapp.settings import Settings
 from rfapp.text import mark
 

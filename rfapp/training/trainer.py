@@ -20,6 +20,7 @@ from torch import Tensor
 
 from rfapp import __version__
 from rfapp.datasets.runs import LOG, RunFolder
+from rfapp.engines.memory import KEPT_ALL, keep_freed_memory, share_one_heap
 from rfapp.errors import EngineFailed, RfappError, UsageError
 from rfapp.models.config import LUMA_BGR, ModelConfig
 from rfapp.models.networks import Network
@@ -91,6 +92,11 @@ def train(
     with held(run, world), Stopping(run) as stopping:
         teller = Teller(run, say if world.first else lambda line: None, silent=not world.first, board=tensorboard)
         device, precision = choose(plan.device, plan.precision, world)
+        if device.type == "cpu":
+            # What the forward pass takes another thread gives back in the backward pass, and the next step takes it
+            # again: an eighth of a step on a CPU is otherwise spent on pages that the system has to clear.
+            share_one_heap()
+            keep_freed_memory(KEPT_ALL)
         world.join(device)
         try:
             return _train(plan, run, world, device, precision, teller, stopping, save_every_s)

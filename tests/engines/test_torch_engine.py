@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from rfapp import engines, weights  # noqa: E402
 from rfapp.engines import torch_engine  # noqa: E402
-from rfapp.engines.torch_network import InferenceNetwork, fold_batch_norm  # noqa: E402
+from rfapp.engines.torch_network import InferenceNetwork, fold_batch_norm, use_onednn  # noqa: E402
 from rfapp.errors import DeviceMissing, EngineFailed, EngineMissing  # noqa: E402
 from rfapp.looking import built_in_picture, prepare  # noqa: E402
 from rfapp.models import MOBILENET_025, RESNET50, RetinaFace  # noqa: E402
@@ -69,6 +69,35 @@ def test_inference_network_is_the_network(config):
     torch.testing.assert_close(cells[..., :2].reshape(2, -1).sigmoid(), classes[..., 1], rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(cells[..., 2:10].reshape(2, -1, 4), boxes, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(cells[..., 10:].reshape(2, -1, 10), landmarks, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+@pytest.mark.parametrize("config", [MOBILENET_025, RESNET50], ids=lambda config: config.architecture)
+def test_onednn_says_the_same(config):
+    """Convolutions with packed weights, and with the activation in the same go where one follows in a sequence."""
+    torch.manual_seed(3)
+    network = InferenceNetwork(RetinaFace(config, "test").eval(), torch.float32).eval()
+    images = torch.randint(0, 255, (2, 64, 96, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        before = network(images)
+        use_onednn(network)
+        after = network(images)
+    for mine, theirs in zip(after, before, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(module, torch.nn.Conv2d) for module in network.modules())
+    in_sequences = [child for part in network.modules() if isinstance(part, torch.nn.Sequential) for child in part]
+    assert not any(isinstance(child, torch.nn.LeakyReLU) for child in in_sequences)
+
+
+def test_half_precision_begins_behind_the_thin_layers():
+    network = InferenceNetwork(RetinaFace(MOBILENET_025).eval(), torch.bfloat16)
+    kinds = {name: part.weight.dtype for name, part in network.named_modules() if isinstance(part, torch.nn.Conv2d)}
+    exact = {name.rpartition(".")[0] for name, kind in kinds.items() if kind == torch.float32}
+    thin = {"body.stage1.0", *(f"body.stage1.{step}" for step in range(1, 6)), "body.stage2.0"}
+    assert {name for name in exact if name.startswith("body.")} == thin
+    assert {name.partition(".")[0] for name in exact} == {"body", "fpn", "context", "heads"}
+    assert kinds["heads.2"] == torch.float32
+    assert kinds["heads.0"] == kinds["fpn.merge1.0"] == kinds["body.stage3.0.3"] == torch.bfloat16
 
 
 def test_means_follow_the_channel_order():
