@@ -403,6 +403,37 @@ def test_precision_that_is_wrong_gives_way_to_float32(fault, monkeypatch, face):
         assert len(detector(face)) == 1
 
 
+def test_neighbours_may_change_places_by_rounding(monkeypatch, face):
+    """Another prior wins by a hair in half precision: its box may lie elsewhere, and nothing is wrong."""
+    create, answer = engines.create, weights.find("mobilenet0.25").answer
+    winners = []
+
+    def rounded(model, engine, device, precision, threads):
+        made = create(model, engine, "cpu", "float32", threads)
+        if precision == "float32":
+            return made
+        made.precision = "bfloat16"
+        run = made.candidates
+
+        def second_first(images, score):
+            rows = run(images, score)[0]
+            order = np.argsort(-rows.scores)
+            scores = rows.scores.copy()
+            scores[order[:2]] = scores[order[1::-1]]
+            winners.append(order[:2])
+            return [replace(rows, scores=scores)]
+
+        made.candidates = second_first
+        return made
+
+    monkeypatch.setattr(engines, "create", rounded)
+    with FaceDetector() as detector:
+        assert (detector.precision, detector.notes) == ("bfloat16", ())
+        assert winners
+        box = detector(built_in_picture(), size=answer.size).boxes[0]
+    assert np.abs(box - np.array(answer.box)).max() > 1  # else this would show nothing
+
+
 def test_precision_proves_itself_once_and_threads_are_measured_once(monkeypatch, face):
     """On a computer: the second start asks no more, another model does."""
     pytest.importorskip("openvino")

@@ -172,6 +172,7 @@ def test_command_lists_shows_and_verifies(capsys):
         "mobilenet0.25",
         "mobilenet0.25-imported",
         "mobilenet0.25-int8",
+        "mnet0.25-gray",
     ]
     assert main(["weights", "list"]) == 0
     assert "mobilenet0.25\t" in capsys.readouterr().out
