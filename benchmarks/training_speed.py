@@ -1,7 +1,10 @@
 """Images a second of the training loop against a plain one, taking turns on the same pictures.
 
 The plain loop does what straightforward code does: float32, priors made anew in Python loops at each step, one picture
-after the other matched and compared. Both get their pictures from the same loader. From the project's folder::
+after the other matched and compared. Both get the same pictures from the same kind of loader. Each runs in a process of
+its own, which waits while the other's turn is: ours is set up as ``rfapp train`` is (memory that a step gives back is
+kept, threads that wait do not spin for long), and the plain one is to be as Python starts it. From the project's
+folder::
 
     python benchmarks/training_speed.py --data LABELS [--steps 10] [--rounds 3] [--batch 16] [--size 416] [--workers 1]
 """
@@ -10,11 +13,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -24,6 +31,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from rfapp.datasets import clean, open_dataset
+from rfapp.engines.memory import KEPT_ALL, keep_freed_memory, share_one_heap
 from rfapp.models import MOBILENET_025, ModelConfig, PriorBox, RetinaFace
 from rfapp.training.boxes import areas, corners_of, encode_boxes, encode_landmarks, intersections
 from rfapp.training.devices import choose
@@ -105,6 +113,8 @@ def plain_loop(stream: Iterator[Batch], size: int) -> Callable[[], None]:
 
 def our_loop(stream: Iterator[Batch], size: int, precision: str) -> Callable[[], None]:
     """A step of ``rfapp.training.trainer`` without its files."""
+    share_one_heap()
+    keep_freed_memory(KEPT_ALL)
     device, chosen = choose("cpu", precision, World())
     recipe = replace(recipe_for("quick", "mobilenet0.25"), learning_rate=1e-4)
     network = RetinaFace(MOBILENET_025, "train").train()
@@ -131,35 +141,56 @@ def our_loop(stream: Iterator[Batch], size: int, precision: str) -> Callable[[],
     return step
 
 
+LOOPS: dict[str, Callable[[Iterator[Batch], int], Callable[[], None]]] = {
+    "plain": plain_loop,
+    "rfapp, float32": partial(our_loop, precision="float32"),
+    "rfapp, auto": partial(our_loop, precision="auto"),
+}
+
+
+def serve(name: str, given: argparse.Namespace, orders: Connection) -> None:
+    """Run the loop *name* in this process: as many steps as each order says, answered by the seconds they took."""
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    samples = clean(open_dataset(given.data)).samples
+    augmentation = replace(recipe_for("quick", "mobilenet0.25").augmentation, size=given.size)
+    order = Order(samples, batch=given.batch, empty=0.0, seed=0)
+    step = LOOPS[name](batches(samples, order, augmentation, first=0, last=10**6, workers=given.workers), given.size)
+    while count := orders.recv():
+        step()  # not counted: pictures lie ready, caches fill
+        began = time.perf_counter()
+        for _ in range(count):
+            step()
+        orders.send(time.perf_counter() - began)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     for name, default in (("steps", 10), ("rounds", 3), ("batch", 16), ("size", 416), ("workers", 1), ("threads", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
-    if given.threads:
-        torch.set_num_threads(given.threads)
-    samples = clean(open_dataset(given.data)).samples
-    augmentation = replace(recipe_for("quick", "mobilenet0.25").augmentation, size=given.size)
-
-    def stream(seed: int) -> Iterator[Batch]:
-        order = Order(samples, batch=given.batch, empty=0.0, seed=seed)
-        return batches(samples, order, augmentation, first=0, last=10**6, workers=given.workers)
-
-    loops = {
-        "plain": plain_loop(stream(0), given.size),
-        "rfapp, float32": our_loop(stream(0), given.size, "float32"),
-        "rfapp, auto": our_loop(stream(0), given.size, "auto"),
-    }
-    speeds: dict[str, list[float]] = {name: [] for name in loops}
-    for step in loops.values():
-        step()
-    for _ in range(given.rounds):
-        for name, step in loops.items():
-            began = time.perf_counter()
-            for _ in range(given.steps):
-                step()
-            speeds[name].append(given.steps * given.batch / (time.perf_counter() - began))
+    context = get_context("spawn")
+    ends: dict[str, Connection] = {}
+    processes = []
+    for name in LOOPS:
+        if name == "plain":
+            os.environ.pop("GOMP_SPINCOUNT", None)
+        else:
+            os.environ["GOMP_SPINCOUNT"] = "5000"
+        ends[name], other = context.Pipe()
+        processes.append(context.Process(target=serve, args=(name, given, other)))
+        processes[-1].start()
+    speeds: dict[str, list[float]] = {name: [] for name in LOOPS}
+    for turn in range(given.rounds + 1):
+        for name, end in ends.items():
+            end.send(given.steps)
+            seconds = end.recv()
+            if turn:  # in the first turn programs are translated
+                speeds[name].append(given.steps * given.batch / seconds)
+    for end, process in zip(ends.values(), processes, strict=True):
+        end.send(0)
+        process.join()
     medians = {name: round(statistics.median(values), 2) for name, values in speeds.items()}
     ratios = {name: round(value / medians["plain"], 2) for name, value in medians.items()}
     print(json.dumps({"images_per_s": medians, "against_plain": ratios}))
