@@ -252,6 +252,7 @@ def detections() -> Iterator[Finding]:
 def _said(
     model: rfapp.weights.Model, answer: rfapp.weights.Answer, detector: rfapp.FaceDetector
 ) -> rfapp.Detections | None:
+    """What the engine of *detector* says of the face that *answer* tells of, whichever neighbour NMS leaves."""
     from rfapp import engines
     from rfapp.proving import on_trial
 

@@ -372,30 +372,33 @@ def test_anchors_of_the_engine_count_before_the_priors():
     assert faces.landmarks is None
 
 
+def let_half_precision_say(monkeypatch, change):
+    """Whatever is asked for, float32 runs; in the name of half precision its rows come as *change* makes them."""
+    create = engines.create
+
+    def made_up(model, engine, device, precision, threads):
+        made = create(model, engine, "cpu", "float32", threads)
+        if precision != "float32":
+            made.precision = "bfloat16"
+            run = made.candidates
+            made.candidates = lambda images, score: [change(rows) for rows in run(images, score)]
+        return made
+
+    monkeypatch.setattr(engines, "create", made_up)
+
+
 @pytest.mark.parametrize("fault", ["shift", "nothing", "fails"])
 def test_precision_that_is_wrong_gives_way_to_float32(fault, monkeypatch, face):
     """An engine whose half precision is off on the built-in picture is not used, and it is said."""
-    create = engines.create
 
-    def faulty(model, engine, device, precision, threads):
-        made = create(model, engine, "cpu", "float32", threads)
-        if precision == "float32":
-            return made
-        made.precision = "bfloat16"
-        run = made.candidates
+    def wrong(rows):
+        if fault == "fails":
+            raise EngineFailed("It stopped.")
+        if fault == "nothing":
+            return Candidates(*(part[:0] for part in (rows.priors, rows.scores, rows.boxes, rows.landmarks)))
+        return replace(rows, boxes=rows.boxes + np.float32([0.3, 0, 0, 0]))
 
-        def wrong(images, score):
-            if fault == "fails":
-                raise EngineFailed("It stopped.")
-            rows = run(images, score)[0]
-            shifted = rows.boxes + np.float32([0.3, 0, 0, 0])
-            return [Candidates(*(part[:0] for part in (rows.priors, rows.scores, rows.boxes, rows.landmarks)))
-                    if fault == "nothing" else replace(rows, boxes=shifted)]  # fmt: skip
-
-        made.candidates = wrong
-        return made
-
-    monkeypatch.setattr(engines, "create", faulty)
+    let_half_precision_say(monkeypatch, wrong)
     with FaceDetector() as detector:
         assert detector.precision == "float32"
         (note,) = detector.notes
@@ -405,31 +408,17 @@ def test_precision_that_is_wrong_gives_way_to_float32(fault, monkeypatch, face):
 
 def test_neighbours_may_change_places_by_rounding(monkeypatch, face):
     """Another prior wins by a hair in half precision: its box may lie elsewhere, and nothing is wrong."""
-    create, answer = engines.create, weights.find("mobilenet0.25").answer
-    winners = []
+    answer = weights.find("mobilenet0.25").answer
 
-    def rounded(model, engine, device, precision, threads):
-        made = create(model, engine, "cpu", "float32", threads)
-        if precision == "float32":
-            return made
-        made.precision = "bfloat16"
-        run = made.candidates
+    def second_first(rows):
+        order = np.argsort(-rows.scores)
+        scores = rows.scores.copy()
+        scores[order[:2]] = scores[order[1::-1]]
+        return replace(rows, scores=scores)
 
-        def second_first(images, score):
-            rows = run(images, score)[0]
-            order = np.argsort(-rows.scores)
-            scores = rows.scores.copy()
-            scores[order[:2]] = scores[order[1::-1]]
-            winners.append(order[:2])
-            return [replace(rows, scores=scores)]
-
-        made.candidates = second_first
-        return made
-
-    monkeypatch.setattr(engines, "create", rounded)
+    let_half_precision_say(monkeypatch, second_first)
     with FaceDetector() as detector:
         assert (detector.precision, detector.notes) == ("bfloat16", ())
-        assert winners
         box = detector(built_in_picture(), size=answer.size).boxes[0]
     assert np.abs(box - np.array(answer.box)).max() > 1  # else this would show nothing
 
