@@ -34,6 +34,7 @@ from rfapp.datasets import clean, open_dataset
 from rfapp.engines.memory import KEPT_ALL, keep_freed_memory, share_one_heap
 from rfapp.models import MOBILENET_025, ModelConfig, PriorBox, RetinaFace
 from rfapp.training.boxes import areas, corners_of, encode_boxes, encode_landmarks, intersections
+from rfapp.training.cpu_layers import quicken
 from rfapp.training.devices import choose
 from rfapp.training.loader import Batch, Order, batches
 from rfapp.training.losses import MultiBoxLoss
@@ -118,6 +119,7 @@ def our_loop(stream: Iterator[Batch], size: int, precision: str) -> Callable[[],
     device, chosen = choose("cpu", precision, World())
     recipe = replace(recipe_for("quick", "mobilenet0.25"), learning_rate=1e-4)
     network = RetinaFace(MOBILENET_025, "train").train()
+    quicken(network)
     optimiser = optimiser_for(network, recipe)
     mean, buffers = RunningMean(network, recipe.ema), Buffers(network)
     priors = PriorBox(MOBILENET_025, (size, size)).forward()

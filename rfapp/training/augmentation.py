@@ -78,22 +78,27 @@ class Window:
 def random_square_crop(
     example: Example,
     rng: np.random.Generator,
+    size: int,
     *,
     scales: Sequence[float] = SCALES,
     tries: int = 250,
     fill: Colour = MEAN,
 ) -> Example:
-    """A square whose side is one of *scales* times the short side, anywhere; filled with *fill* beyond the picture.
+    """A square whose side is one of *scales* times the short side, anywhere, scaled to *size* × *size* by one of five
+    interpolations, so that the network relies on none of them; filled with *fill* beyond the picture.
 
-    A crop is taken when one face at least lies wholly in it; after *tries* without one the picture comes back as it
-    was. In a picture without faces any crop will do. See :func:`cut_out` for what becomes of the faces.
+    A crop is taken when one face at least lies wholly in it; after *tries* without one the whole picture is shown. In a
+    picture without faces any crop will do. See :func:`cut_out` for what becomes of the faces.
     """
     boxes = example.boxes[~example.ignore]
+    side = max(example.width, example.height)
+    chosen = Window(0, 0, side, side)
     for _ in range(tries):
         window = _random_square(example, scales, rng)
         if not len(boxes) or _holds(window, boxes).any():
-            return cut_out(example, window, fill=fill)
-    return example
+            chosen = window
+            break
+    return cut_out(example, chosen, size=(size, size), fill=fill, interpolation=_any_interpolation(rng))
 
 
 def _random_square(example: Example, scales: Sequence[float], rng: np.random.Generator) -> Window:
@@ -128,10 +133,25 @@ def cut_out(
     those of a cut face still tell where its eyes are.
     """
     out_width, out_height = size or (window.width, window.height)
-    scale = np.array([out_width / window.width, out_height / window.height], np.float64)
-    canvas = np.full((out_height, out_width, 3), fill, np.uint8)
-    _paste(canvas, example.image, window, scale, interpolation)
+    canvas = np.empty((out_height, out_width, 3), np.uint8)
+    canvas.reshape(out_height, -1)[:] = np.tile(np.array(fill, np.uint8), out_width)  # whole rows: five times faster
     start = np.array([window.left, window.top], np.float64)
+    scale = np.array([out_width / window.width, out_height / window.height], np.float64)
+    # Only what is seen of the picture is scaled: a window may be many times larger. That part ends at whole pixels, and
+    # the labels are scaled as it is.
+    low = np.maximum(start, 0)
+    end = (window.left + window.width, window.top + window.height)
+    high = np.minimum(np.array(end, np.float64), (example.width, example.height))
+    first, last = np.rint((low - start) * scale), np.rint((high - start) * scale)
+    if (last > first).all() and (high > low).all():
+        scale = (last - first) / (high - low)
+        start = low - first / scale
+        (x1, y1), (x2, y2) = first.astype(int), last.astype(int)
+        (left, top), (right, bottom) = low.astype(int), high.astype(int)
+        part = example.image[top:bottom, left:right]
+        if part.shape[:2] != (y2 - y1, x2 - x1):
+            part = np.asarray(cv2.resize(part, (int(x2 - x1), int(y2 - y1)), interpolation=interpolation), np.uint8)
+        canvas[y1:y2, x1:x2] = part
     moved = (example.boxes.reshape(-1, 2, 2) - start) * scale
     limit = np.array([out_width, out_height], np.float64)
     centres = moved.mean(axis=1)
@@ -142,25 +162,6 @@ def cut_out(
     landmarks = ((example.landmarks - start) * scale).astype(np.float32)
     landmarks[~known] = 0
     return _chosen(Example(canvas, boxes, landmarks, known, example.ignore | ~inside), seen)
-
-
-def _paste(
-    canvas: ByteImage, image: ByteImage, window: Window, scale: npt.NDArray[np.float64], interpolation: int
-) -> None:
-    """Only the part of *image* inside *window* is scaled: a window may be many times larger than its picture."""
-    left, top = max(0, window.left), max(0, window.top)
-    right = min(image.shape[1], window.left + window.width)
-    bottom = min(image.shape[0], window.top + window.height)
-    if right <= left or bottom <= top:
-        return
-    x1, x2 = (round((x - window.left) * scale[0]) for x in (left, right))
-    y1, y2 = (round((y - window.top) * scale[1]) for y in (top, bottom))
-    if x2 <= x1 or y2 <= y1:
-        return
-    part = image[top:bottom, left:right]
-    if part.shape[:2] != (y2 - y1, x2 - x1):
-        part = np.asarray(cv2.resize(part, (x2 - x1, y2 - y1), interpolation=interpolation), np.uint8)
-    canvas[y1:y2, x1:x2] = part
 
 
 def _chosen(example: Example, rows: Any) -> Example:
@@ -185,7 +186,9 @@ def distort_colours(example: Example, rng: np.random.Generator) -> Example:
     values = _table(np.arange(256) + brightness)
     if early:
         values = _table(values * contrast)
-    image = cv2.LUT(example.image, values)
+    image: Any = example.image
+    if brightness or (early and contrast != 1.0):
+        image = cv2.LUT(image, values)
     if saturation != 1.0 or hue:
         image = _shift_hue(image, saturation, hue)
     if not early and contrast != 1.0:
@@ -203,16 +206,6 @@ def _table(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
-def pad_to_square(example: Example, *, fill: Colour = MEAN) -> Example:
-    """Filled on the right or below, so that no coordinate changes."""
-    side = max(example.width, example.height)
-    if example.width == example.height:
-        return example
-    image = np.full((side, side, 3), fill, np.uint8)
-    image[: example.height, : example.width] = example.image
-    return replace(example, image=image)
-
-
 def mirror(example: Example) -> Example:
     """Left and right changed; of known landmarks so are the eyes and the corners of the mouth."""
     boxes = example.boxes.copy()
@@ -221,28 +214,7 @@ def mirror(example: Example) -> Example:
     known = example.known
     landmarks[known] = landmarks[known][:, MIRRORED]
     landmarks[known, :, 0] = np.float32(example.width) - landmarks[known, :, 0]
-    return replace(example, image=np.ascontiguousarray(example.image[:, ::-1]), boxes=boxes, landmarks=landmarks)
-
-
-def resize(example: Example, size: int, rng: np.random.Generator | None = None) -> Example:
-    """To *size* × *size*; with *rng* by one of five interpolations, so that the network relies on none of them."""
-    interpolation = cv2.INTER_AREA if example.width > size else cv2.INTER_LINEAR
-    if rng is not None:
-        interpolation = _any_interpolation(rng)
-    if (example.width, example.height) == (size, size):
-        return example
-    image = cv2.resize(example.image, (size, size), interpolation=interpolation)
-    scale = np.array([size / example.width, size / example.height], np.float64)
-    return replace(
-        example,
-        image=np.asarray(image, np.uint8),
-        boxes=_scaled(example.boxes, np.tile(scale, 2), size),
-        landmarks=(example.landmarks * scale).astype(np.float32),
-    )
-
-
-def _scaled(boxes: FloatArray, scale: npt.NDArray[np.float64], size: int) -> FloatArray:
-    return np.minimum((boxes * scale).astype(np.float32), np.float32(size))  # rounding must not lead outside
+    return replace(example, image=np.asarray(cv2.flip(example.image, 1), np.uint8), boxes=boxes, landmarks=landmarks)
 
 
 def _any_interpolation(rng: np.random.Generator) -> int:
@@ -366,10 +338,9 @@ class Augmentation:
             example = data_anchor_sampling(example, rng, self.size)
         else:
             scales = self.scales if self.scale_range is None else (float(rng.uniform(*self.scale_range)),)
-            example = random_square_crop(example, rng, scales=scales)
+            example = random_square_crop(example, rng, self.size, scales=scales)
         if self.colours:
             example = distort_colours(example, rng)
-        example = pad_to_square(example)
         if rng.random() < self.mirror:
             example = mirror(example)
-        return ignore_small(resize(example, self.size, rng), self.least)
+        return ignore_small(example, self.least)

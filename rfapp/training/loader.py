@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from rfapp.datasets import Sample
+from rfapp.engines.memory import keep_freed_memory
 from rfapp.errors import EngineFailed, RfappError, SourceEmpty
 from rfapp.text import mark
 from rfapp.training.augmentation import Augmentation, Example, load
@@ -262,3 +263,4 @@ def _start_worker(number: int) -> None:
         os.setsid()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    keep_freed_memory()  # each picture takes what the one before gave back

@@ -27,6 +27,7 @@ from rfapp.models.networks import Network
 from rfapp.text import mark
 from rfapp.training.beginning import begun_before, check_batch, check_folder, held, told_of_memory
 from rfapp.training.compiling import compiled
+from rfapp.training.cpu_layers import quicken
 from rfapp.training.devices import Precision, choose, threads_kept, worker_count
 from rfapp.training.gathering import Pictures, gather
 from rfapp.training.initial import fingerprint, initial_network, unfold
@@ -164,6 +165,8 @@ def _train(  # noqa: PLR0917
     learn_only(network, recipe.only)
     if recipe.fixed_norm:
         fix_norm(network)
+    if device.type == "cpu" and not plan.compile:  # a compiler has ways of its own
+        quicken(network)
     former = Former(_former(plan, network)) if recipe.keep else None
     objective = objective_for(config, recipe, device, world, plan.accumulate)
     optimiser = optimiser_for(network, recipe)
