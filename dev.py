@@ -413,16 +413,20 @@ def run(arguments: list[str]) -> int:
 
 
 def checks(arguments: list[str]) -> list[tuple[str, list[str]]]:
-    """The (name, arguments of Python) of every check, in their order; pytest comes last."""
-    without_qt = ["-m", "pytest", "-q", "-p", "no:pytest-qt", "-m", "not gui and not slow"]
+    """The (name, arguments of Python) of every check, in their order; the last one is a run of pytest."""
+    pytest = ["-m", "pytest"]
+    spread = ["-q", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
+    tests = [
+        ("tests without Qt", [*pytest, *spread, "-p", "no:pytest-qt", "-m", "not gui"]),
+        ("tests with Qt", [*pytest, *spread, "-m", "gui"]),
+    ]
     return [
         ("ruff check", ["-m", "ruff", "check", "."]),
         ("ruff format", ["-m", "ruff", "format", "--check", "."]),
         ("mypy", ["-m", "mypy"]),
         ("import rules", ["-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-logo"]),
         ("documentation", ["-m", "mkdocs", "build", "--strict", "--quiet"]),
-        ("core tests without Qt", without_qt),
-        ("pytest", ["-m", "pytest", *arguments]),
+        *([("pytest", [*pytest, *arguments])] if arguments else tests),
     ]
 
 
@@ -433,15 +437,16 @@ def test(arguments: list[str]) -> int:
     ours = ("RFAPP_TEST_WITHOUT", "RFAPP_FAILED_CHECKS")
     environment = {variable: value for variable, value in os.environ.items() if variable not in ours}
     environment.setdefault("QT_QPA_PLATFORM", "offscreen")
+    # Several tests run at a time: a thread that has nothing to do is to leave its core to them.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     failed: list[str] = []
-    for name, words in checks(arguments):
-        if name == "core tests without Qt" and arguments:
-            continue  # someone is looking at particular tests
+    todo = checks(arguments)
+    for number, (name, words) in enumerate(todo, 1):
         say(f"dev.py: {name}")
-        extra = {"RFAPP_TEST_WITHOUT": "PySide6"} if name == "core tests without Qt" else {}
+        extra = {"RFAPP_TEST_WITHOUT": "PySide6"} if name == "tests without Qt" else {}
         if name == "documentation":
             extra["NO_MKDOCS_2_WARNING"] = "1"  # advertising of the theme; the version is pinned
-        if failed and name == "pytest":
+        if failed and number == len(todo):
             extra["RFAPP_FAILED_CHECKS"] = ", ".join(failed)  # tests/conftest.py names them above its summary
         status = hand_over([PYTHON, *words], dict(environment, **extra))
         if status == 130:

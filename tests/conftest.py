@@ -36,9 +36,7 @@ class Blocker(importlib.abc.MetaPathFinder):
 if WITHOUT:
     sys.meta_path.insert(0, Blocker(WITHOUT))
 
-# The run without Qt proves that nothing below the window needs it. That the rooms of training load without it is a test
-# of the import rules; their own tests, minutes of arithmetic, run once, in the full run.
-collect_ignore = ["gui", "training", "datasets"] if "PySide6" in WITHOUT else []
+collect_ignore = ["gui"] if "PySide6" in WITHOUT else []
 
 try:
     from hypothesis import HealthCheck, settings

@@ -358,10 +358,18 @@ def test_checks_all_run_and_the_failed_ones_are_handed_to_pytest(dev, monkeypatc
     assert len(ran) == 7
     assert ["-m", "mkdocs", "build", "--strict", "--quiet"] in [command[1:] for command, _environment in ran]
     command, environment = ran[-1]
-    assert command[1:] == ["-m", "pytest"]
+    assert command[1:3] == ["-m", "pytest"]
+    assert command[-2:] == ["-m", "gui"]
     assert environment["RFAPP_FAILED_CHECKS"] == "ruff check, ruff format, mypy"
+    assert ran[-2][0][-2:] == ["-m", "not gui"]
     assert ran[-2][1]["RFAPP_TEST_WITHOUT"] == "PySide6"
     assert "RFAPP_TEST_WITHOUT" not in environment
+
+
+def test_arguments_are_for_pytest_alone(dev):
+    *others, (name, words) = dev.checks(["tests/settings", "-k", "broken"])
+    assert (name, words) == ("pytest", ["-m", "pytest", "tests/settings", "-k", "broken"])
+    assert others == dev.checks([])[:-2]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals end a process otherwise on Windows")

@@ -142,7 +142,6 @@ def test_the_processor_is_described():
     assert "processor features" in found
 
 
-@pytest.mark.slow
 def test_the_self_test_is_right_here():
     results = list(diagnosis.detections())
     assert [finding.name for finding in results] == list(engines.available())
@@ -150,7 +149,6 @@ def test_the_self_test_is_right_here():
         assert finding.level != "problem", finding
 
 
-@pytest.mark.slow
 def test_the_self_test_notices_a_wrong_engine(monkeypatch):
     from rfapp import weights
 

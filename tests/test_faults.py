@@ -148,7 +148,6 @@ time.sleep(60)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no signal that suspends a process")
 def test_a_file_that_was_suspended_goes_on_where_it_was_and_does_not_rush():
     process = subprocess.Popen([sys.executable, "-c", PLAYING], stdout=subprocess.PIPE, text=True, cwd=ROOT)

@@ -67,7 +67,6 @@ def test_the_rooms_were_found():
     assert {"rfapp.frames", "rfapp.engines.torch_engine", "rfapp.sources.base"} < set(CORE)
 
 
-@pytest.mark.slow
 def test_every_module_below_the_window_loads_without_qt():
     code = f"from importlib import import_module\nfor name in {CORE!r}: import_module(name)"
     assert "PySide6" not in loaded_by(code, without="PySide6")

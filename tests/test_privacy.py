@@ -95,7 +95,6 @@ def test_detecting_reaches_nothing(tmp_path):
     assert len(json.loads(done.stdout)["faces"]) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.gui
 def test_the_window_reaches_nothing(tmp_path):
     done = closed(RFAPP, "gui", "sample", "--track", "--screenshot", str(tmp_path / "s.png"), "--after", "8")
@@ -103,7 +102,6 @@ def test_the_window_reaches_nothing(tmp_path):
     assert json.loads(done.stdout.splitlines()[-1])["faces_last_frame"] == 5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("words", [("doctor", "--selftest"), ("weights", "verify"), ("weights", "download")])
 def test_telling_and_testing_reach_nothing(words):
     done = closed(RFAPP, *words)

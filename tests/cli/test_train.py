@@ -67,7 +67,6 @@ def losses(run):
     return {event["step"]: event["loss"] for event in RunFolder(run).events() if event["event"] == "step"}
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
 def test_killed_and_gone_on_with_is_unbroken(eight, tmp_path, capsys):
     assert main(words(eight, tmp_path / "whole", "--quiet", "--json")) == 0
@@ -86,7 +85,6 @@ def test_killed_and_gone_on_with_is_unbroken(eight, tmp_path, capsys):
     assert np.abs(np.array(list(joined.values())) - np.array(list(whole.values()))).max() < 1e-4
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_saves_and_exits_with_0(eight, tmp_path):
     with start(eight, tmp_path / "run", "--steps", "100000") as trainer:
@@ -100,7 +98,6 @@ def test_ctrl_c_saves_and_exits_with_0(eight, tmp_path):
     assert (tmp_path / "run" / STATE).exists()
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
 def test_a_loading_process_that_dies_is_a_sentence(eight, tmp_path):
     psutil = pytest.importorskip("psutil")

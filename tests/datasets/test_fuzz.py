@@ -105,7 +105,6 @@ MUTATIONS = [
 ]  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["retinaface", "wider", "voc", "yolo", "coco", "five_points", "negatives"])
 def test_fuzzed_label_files(make, tmp_path, name, capfd):
     path = make(name)

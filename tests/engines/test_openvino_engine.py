@@ -202,7 +202,6 @@ def test_channel_order_and_means(picture):
     np.testing.assert_allclose(got.boxes, expected.boxes, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_memory_stays_bounded_with_pictures_of_many_sizes():
     import psutil
 

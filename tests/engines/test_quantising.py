@@ -61,7 +61,6 @@ def own(made):
     return weights.own_folder()
 
 
-@pytest.mark.slow
 def test_precision_int8_finds_the_form_of_the_model(own):
     model = weights.find(BASE)
     form = weights.int8_form(model)
@@ -78,7 +77,6 @@ def test_precision_int8_finds_the_form_of_the_model(own):
     assert np.abs(ours.scores - theirs.scores).max() < 0.02
 
 
-@pytest.mark.slow
 def test_the_form_goes_by_its_own_name_too(own):
     with FaceDetector("small", threads=1) as detector:
         assert (detector.model, detector.precision) == ("small", "int8")
@@ -88,7 +86,6 @@ def test_the_form_goes_by_its_own_name_too(own):
         assert "int8 form" in detector.notes[0]
 
 
-@pytest.mark.slow
 def test_a_form_of_a_model_that_finds_no_face_in_the_built_in_picture_runs_too(own):
     """There is nothing to compare it with: its float32 numbers are not in it."""
     with FaceDetector(replace(weights.find("small"), answer=None), threads=1) as detector:
@@ -96,7 +93,6 @@ def test_a_form_of_a_model_that_finds_no_face_in_the_built_in_picture_runs_too(o
         assert len(detector(built_in_picture())) == 1
 
 
-@pytest.mark.slow
 def test_most_of_it_is_in_int8(own):
     """A quarter of the numbers' size in float32 would be all of it; what stays is small."""
     form = weights.find("small")
@@ -110,7 +106,6 @@ def test_most_of_it_is_in_int8(own):
     assert len(eight) > 20
 
 
-@pytest.mark.slow
 def test_damage_is_told(own):
     path = weights.find("small").bin_path
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -118,7 +113,6 @@ def test_damage_is_told(own):
         FaceDetector(BASE, precision="int8")
 
 
-@pytest.mark.slow
 def test_an_answer_that_is_off_is_no_answer(own):
     form = weights.find("small")
     wrong = replace(form, answer=replace(form.answer, box=tuple(value + 20 for value in form.answer.box)))
@@ -126,20 +120,17 @@ def test_an_answer_that_is_off_is_no_answer(own):
         FaceDetector(wrong, threads=1)
 
 
-@pytest.mark.slow
 def test_another_config_is_another_network(own):
     model = weights.find(BASE)
     with pytest.raises(WeightsMissing):
         weights.int8_form(replace(model, config=replace(model.config, slope=0.2)))
 
 
-@pytest.mark.slow
 def test_it_can_be_removed(own):
     remove_model("small")
     assert sorted(path.name for path in own.iterdir()) == ["manifest.toml"]
 
 
-@pytest.mark.slow
 def test_what_needs_float_numbers_refuses_it(own, tmp_path, capsys):
     for command in (["export", "onnx", "--model", "small", "--output", str(tmp_path / "a.onnx")],
                     ["weights", "quantize", "small", "--calibrate", str(tmp_path)]):  # fmt: skip
@@ -185,7 +176,6 @@ def test_names_are_not_taken_from_others(tmp_path):
         quantise(weights.find(BASE), pictures(), "../small", tmp_path, force=False)
 
 
-@pytest.mark.slow
 def test_nncf_tells_nobody_that_it_is_used():
     pytest.importorskip("nncf", reason="quantising needs NNCF")
     program = (
@@ -198,7 +188,6 @@ def test_nncf_tells_nobody_that_it_is_used():
     assert told.stdout.split() == ["False", "True"]
 
 
-@pytest.mark.slow
 def test_the_command_makes_one(tmp_path, capsys):
     pytest.importorskip("nncf", reason="quantising needs NNCF")
     folder = tmp_path / "pictures"

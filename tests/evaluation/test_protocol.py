@@ -25,7 +25,6 @@ def official(test_data):
     return read_ground_truth(test_data / "evaluator_check" / "ground_truth")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", list(EXPECTED))
 def test_the_toolbox_s_own_figures(test_data, tmp_path, official, name):
     with tarfile.open(test_data / "evaluator_check" / f"results_{name}.tar.xz") as archive:

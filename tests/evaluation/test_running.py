@@ -63,7 +63,6 @@ def test_a_missing_picture_is_named_before_anything_is_run(few):
         run_detector(Job(SETTINGS, few.parent), read_ground_truth(few))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("extra", [[], ["--multi-scale"]])
 def test_the_command_tells_average_precision(few, capsys, extra):
     code = main(

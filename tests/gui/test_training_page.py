@@ -82,7 +82,6 @@ def test_the_command_says_all_that_was_chosen(page, few_labels, tmp_path):
     assert "--init" not in told
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="spawns a training; run on Linux and macOS")
 def test_a_run_is_started_watched_stopped_gone_on_with_and_used(
     make_window, qtbot, few_labels, tmp_path, monkeypatch, request

@@ -72,7 +72,6 @@ def test_numbers_of_parameters(config, depth, width, millions):
     assert count(network) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
-@pytest.mark.slow
 def test_the_large_one_runs_forward_and_backward():
     network = make_network(AINNOFACE)
     steps = network(torch.randn(1, 3, 64, 64))

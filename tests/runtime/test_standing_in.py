@@ -282,7 +282,6 @@ def test_the_faces_beside_a_recording_go_on_behind_the_gap(tmp_path):
     assert len(lines) > 20
 
 
-@pytest.mark.slow
 def test_a_real_engine_that_stops_is_stood_in_for_by_the_other_real_one(monkeypatch):
     pytest.importorskip("torch")
     openvino_engine = pytest.importorskip("rfapp.engines.openvino_engine")

@@ -73,7 +73,6 @@ def test_going_on_in_the_middle_gives_the_same_batches(samples):
         same(one, other)
 
 
-@pytest.mark.slow
 def test_other_processes_make_the_same_batches(samples):
     for one, other in zip(all_of(samples), all_of(samples, workers=2), strict=True):
         same(one, other)
@@ -130,7 +129,6 @@ def test_a_damaged_picture_is_replaced_and_named(samples, tmp_path):
     same(batch, again)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_nothing_but_damaged_pictures_is_an_error(tmp_path, workers):
     broken = tmp_path / "broken.png"

@@ -15,7 +15,6 @@ def step_losses(folder):
     return np.array([event["loss"] for event in RunFolder(folder).events() if event["event"] == "step"])
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no other processes")
 def test_two_gloo_processes_are_one_with_the_doubled_batch(plan, changed, tmp_path, train_both_ways):
     # One process takes the batch in the two parts that the processes take: batch norm sees the same.

@@ -31,7 +31,6 @@ def test_without_a_name_it_tells_what_can_be_fetched(capsys):
         assert item.licence in told
 
 
-@pytest.mark.slow
 def test_fetching_makes_a_model_that_can_be_removed_again(fetched, capsys):
     pytest.importorskip("torch", reason="importing needs torch")
     assert main(["weights", "download", "mobilenet0.25-published", "--json", "--quiet"]) == 0

@@ -58,7 +58,6 @@ def damaged(honest: bytes, rng: np.random.Generator, case: int) -> bytes:
     return bytes(content)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured as Linux tells it")
 def test_three_hundred_damaged_files_end_in_sentences(tmp_path, test_data):
     legacy = test_data / "checkpoints" / "mobilenet0.25_Final.pth"

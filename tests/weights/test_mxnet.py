@@ -122,7 +122,6 @@ def mnet(test_data, tmp_path_factory):
     return done.model
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_six_faces_above_ninety_nine_hundredths(test_data, mnet, engine):
     with FaceDetector(mnet, engine=engine, precision="float32") as detector:
@@ -131,7 +130,6 @@ def test_six_faces_above_ninety_nine_hundredths(test_data, mnet, engine):
     assert faces.scores.min() > 0.99
 
 
-@pytest.mark.slow
 def test_detections_are_those_that_insightface_published(test_data, mnet, tmp_path):
     # They were made at the pictures' own size; only scores of 0.8 and more are in them.
     truth = read_ground_truth(test_data / "wider_dev" / "ground_truth.jsonl")
@@ -173,7 +171,6 @@ def test_the_one_channel_form_is_the_colour_form_on_a_grey_picture(mnet, test_da
             assert (a - b).abs().max() < 1e-4
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_the_one_channel_form_works_on_colour_pictures_through_their_luma(mnet, test_data, tmp_path, engine):
     pytest.importorskip("torch")
