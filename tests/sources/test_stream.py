@@ -187,7 +187,10 @@ def test_closing_from_another_thread_ends_a_read_that_waits(
     source.close()
 
 
-def test_a_play_list_leads_to_no_file_of_this_computer(serve: Callable[[Serve], str], test_data: Path) -> None:
+def test_a_play_list_leads_to_no_file_of_this_computer(
+    serve: Callable[[Serve], str], test_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "OPEN_S", 2.0)  # an address that names nothing to play is given up only then
     secret = test_data / "clips" / "indoor_mjpeg.avi"
 
     def answer(request: BaseHTTPRequestHandler) -> None:

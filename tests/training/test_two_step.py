@@ -298,7 +298,7 @@ def learned(discs, tmp_path_factory):
     augmentation = replace(
         recipe.augmentation, size=96, scale_range=(0.45, 0.6), anchor_sampling=0.0, least=0.0, colours=False
     )  # discs of 50 to 80 px: some for the coarse levels, some for the fine ones
-    recipe = replace(recipe, steps=70, batch=4, learning_rate=2e-3, augmentation=augmentation)
+    recipe = replace(recipe, steps=40, batch=4, learning_rate=2e-3, augmentation=augmentation)
     folder = tmp_path_factory.mktemp("runs") / "learned"
     plan = Plan(
         data=(discs,), recipe=recipe, validation="none", model="ainnoface-r18", device="cpu", precision="float32",
@@ -313,7 +313,7 @@ def test_both_steps_learn(learned):
     for name in ("loss", "loss_first_class", "loss_first_box", "loss_class", "loss_box"):
         values = [event[name] for event in steps]
         assert np.mean(values[:10]) > 0, name
-        assert np.mean(values[-15:]) < 0.7 * np.mean(values[:10]), name
+        assert np.mean(values[-10:]) < 0.7 * np.mean(values[:10]), name
 
 
 def test_the_folder_is_a_model_for_every_command(learned, discs, tmp_path, capsys):
@@ -330,9 +330,9 @@ def test_the_folder_is_a_model_for_every_command(learned, discs, tmp_path, capsy
     np.testing.assert_allclose(found["torch"].landmarks, found["openvino"].landmarks, atol=0.1)
     np.testing.assert_allclose(found["torch"].scores, found["openvino"].scores, atol=1e-3)
     common = ["--model", str(learned), "--quiet"]
-    one = ["--threads", "1"]  # by themselves they measure how many serve best
+    alike = "--size 192 --precision float32 --threads 1".split()  # how many threads serve best would be measured
     picture = str(discs / "images" / "0.png")
-    assert main(["detect", picture, *common, *one, "--size", "192", "--score", "0.2", "--precision", "float32"]) == 0
+    assert main(["detect", picture, *common, *alike, "--score", "0.2"]) == 0
     line = json.loads(capsys.readouterr().out.splitlines()[0])
     assert len(line["faces"]) == len(found["torch"])
     assert len(line["faces"][0]["landmarks"]) == 5
@@ -349,8 +349,8 @@ def test_the_folder_is_a_model_for_every_command(learned, discs, tmp_path, capsy
     np.testing.assert_allclose(boxes[0, best] / 2, found["torch"].boxes[0], atol=0.1)
     np.testing.assert_allclose(scores[0, best], found["torch"].scores[0], atol=1e-3)
     truth = tmp_path / "truth.jsonl"
-    assert main(["evaluate", "wider", "--ground-truth", str(_ground_truth(discs, truth)), *common, *one, "--json",
-                 "--pictures", str(discs / "images"), "--processes", "1", "--size", "192"]) == 0  # fmt: skip
+    assert main(["evaluate", "wider", "--ground-truth", str(_ground_truth(discs, truth)), *common, *alike, "--json",
+                 "--pictures", str(discs / "images"), "--processes", "1"]) == 0  # fmt: skip
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["hard"] > 20
 
