@@ -5,6 +5,7 @@ Needs no screen. Give names (``live small``) to make only some.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -219,10 +220,15 @@ SHOTS: dict[str, tuple[Callable[[Studio], None], dict[str, object]]] = {
 }
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SHOTS)}; all without one")
+    names = parser.parse_args().names
+    if unknown := set(names) - set(SHOTS):
+        parser.error(f"there is no picture {', '.join(sorted(unknown))}")
     undo_opencv_qt()
     application = QApplication(["rfapp"])
     THEME = Theme(application)
-    for name in sys.argv[1:] or SHOTS:
+    for name in names or SHOTS:
         act, options = SHOTS[name]
         studio = Studio(**options)  # type: ignore[arg-type]
         act(studio)
