@@ -9,6 +9,7 @@ from typing import Any
 
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from rfapp.gui.texts import filled, translated
@@ -83,6 +84,12 @@ def recolour(plot: pg.PlotWidget, theme: Theme) -> None:
         axis = plot.getAxis(side)
         axis.setPen(theme.colours.border)
         axis.setTextPen(theme.colours.muted)
+    legend = plot.getPlotItem().legend
+    if legend is not None:
+        behind = QColor(theme.colours.panel)
+        behind.setAlphaF(0.7)  # names can be read where a curve runs below them, and the curve can be followed
+        legend.setBrush(behind)
+        legend.setLabelTextColor(theme.colours.text)
 
 
 class Curves(QWidget):
@@ -145,7 +152,9 @@ class Curves(QWidget):
             if item.legend is not None:
                 item.legend.clear()
             else:
-                plot.addLegend(offset=(-8, 8), labelTextSize="8pt")
+                # Where curves seldom end: losses fall, and average precision rises.
+                plot.addLegend(offset=(-8, 8 if plot is self.losses else -8), labelTextSize="8pt")
+                recolour(plot, self._theme)
         weight = self._smooth.value() / 100
         single = len(self._runs) == 1
         colour = 0
