@@ -87,6 +87,21 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(autouse=True)
+def threads_are_not_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test has folders of its own, every detector is the first one here, and would measure for a second how
+    many threads serve best. Tests of just that are marked ``measures_threads``."""
+    if "measures_threads" not in request.keywords:
+        monkeypatch.setattr("rfapp.engines.choose_threads", number_before_measuring)
+
+
+def number_before_measuring(model: object, engine: str = "auto", precision: str = "auto", seconds: float = 0) -> int:
+    """The number of threads that is taken until one was measured."""
+    from rfapp.engines import machine
+
+    return max(1, machine.cores() - 1)
+
+
+@pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
     """The end of Python waits for the processes that multiprocessing started; one that is forgotten hangs it."""
     yield

@@ -423,6 +423,7 @@ def test_neighbours_may_change_places_by_rounding(monkeypatch, face):
     assert np.abs(box - np.array(answer.box)).max() > 1  # else this would show nothing
 
 
+@pytest.mark.measures_threads
 def test_precision_proves_itself_once_and_threads_are_measured_once(monkeypatch, face):
     """On a computer: the second start asks no more, another model does."""
     pytest.importorskip("openvino")
@@ -475,6 +476,7 @@ def test_stored_answer_is_what_float32_says():
 # ------------------------------------------------------------------------------------------------------------- bench
 
 
+@pytest.mark.measures_threads
 def test_bench(capsys):
     assert main(["bench", "--repeat", "2", "--size", "320", "--sweep-threads", "--json", "--device", "cpu"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])

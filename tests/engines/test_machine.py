@@ -50,6 +50,7 @@ def test_a_number_for_now_is_not_written_down(four_cores, model, monkeypatch):
     assert machine.threads_for("openvino", model, "float32") == 4
 
 
+@pytest.mark.measures_threads
 @pytest.mark.parametrize(("share", "written"), [(0.1, True), (0.6, False)])
 def test_what_a_busy_computer_measured_is_not_written_down(model, monkeypatch, share, written):
     pytest.importorskip("openvino")
