@@ -191,6 +191,7 @@ def test_mirror_twice_is_the_identity(example):
     assert (twice.known == example.known).all()
 
 
+@settings(max_examples=60)
 @given(examples(), st.integers(0, 2**32), st.sampled_from([SCALES, WIDE_SCALES, (0.01,)]), st.integers(1, 200))
 def test_square_crops(example, seed, scales, size):
     result = random_square_crop(frozen(example), np.random.default_rng(seed), size, scales=scales)
