@@ -332,8 +332,7 @@ def test_both_steps_learn_and_the_folder_is_a_model_for_every_command(learned, d
     np.testing.assert_allclose(found["torch"].landmarks, found["openvino"].landmarks, atol=0.1)
     np.testing.assert_allclose(found["torch"].scores, found["openvino"].scores, atol=1e-3)
     common = ["--model", str(learned), "--quiet"]
-    # With one thread, because how many serve best would be measured first.
-    alike = ["--size", "192", "--precision", "float32", "--threads", "1"]
+    alike = ["--size", "192", "--precision", "float32"]
     picture = str(discs / "images" / "0.png")
     assert main(["detect", picture, *common, *alike, "--score", "0.2"]) == 0
     line = json.loads(capsys.readouterr().out.splitlines()[0])
