@@ -40,11 +40,13 @@ def nms(boxes: FloatArray, scores: FloatArray, overlap: float) -> IndexArray:
 
 
 def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Intersection over union of one *box* (4: x1, y1, x2, y2) and each of *boxes* (N×4)."""
-    corner = np.maximum(box[:2], boxes[:, :2])
-    inter = np.clip(np.minimum(box[2:], boxes[:, 2:]) - corner, 0, None).prod(axis=1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    union: np.ndarray = (box[2:] - box[:2]).prod() + areas - inter
+    """Intersection over union of one *box* (4: x1, y1, x2, y2) and each of *boxes* (N×4), or of N and N, pair by
+    pair."""
+    x1, y1, x2, y2 = np.moveaxis(box, -1, 0)
+    left, top, right, bottom = boxes.T
+    width = np.minimum(x2, right) - np.maximum(x1, left)
+    inter = np.maximum(width, 0) * np.maximum(np.minimum(y2, bottom) - np.maximum(y1, top), 0)
+    union = (x2 - x1) * (y2 - y1) + (right - left) * (bottom - top) - inter
     result: np.ndarray = np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
     return result
 

@@ -14,6 +14,7 @@ from rfapp.evaluation.multiscale import SCALES, detect_multiscale, vote
 from rfapp.evaluation.running import Job, run_detector
 from rfapp.frames import Detections
 from rfapp.places import resources
+from rfapp.postprocess import overlaps
 from rfapp.settings import DetectorSettings
 
 
@@ -130,6 +131,26 @@ def test_voting_takes_the_mean_weighted_by_score_and_the_highest_score():
     assert faces.scores.tolist() == pytest.approx([0.9, 0.5])
     assert faces.boxes[0].tolist() == pytest.approx([0.25, 0, 10.25, 10])
     assert len(vote(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))) == 0
+
+
+def test_voting_among_many_boxes_is_that_of_each_against_each():
+    rng = np.random.default_rng(5)
+    centres, sides = rng.uniform(0, 900, (60, 2)), rng.uniform(4, 200, (60, 1))
+    face = rng.integers(0, 60, 2000)
+    corner = centres[face] + rng.normal(0, 0.15, (2000, 2)) * sides[face]
+    boxes = np.hstack([corner, corner + sides[face] * rng.uniform(0.7, 1.4, (2000, 2))]).astype(np.float32)
+    boxes[::100, 2:] = boxes[::100, :2]  # without a size
+    boxes[1::100] = boxes[2::100]  # one as the other
+    scores = np.round(rng.uniform(0.02, 1, 2000), 2).astype(np.float32)  # with ties
+    expected = []
+    left = list(np.argsort(-scores, kind="stable"))
+    while left:
+        same = [row for row in left if row == left[0] or overlaps(boxes[left[0]], boxes[row][None])[0] >= 0.5]
+        expected.append([*np.average(boxes[same].astype(float), axis=0, weights=scores[same]), scores[left[0]]])
+        left = [row for row in left if row not in same]
+    faces = vote(boxes, scores)
+    assert len(faces) == len(expected) > 100
+    assert np.column_stack([faces.boxes, faces.scores]) == pytest.approx(np.array(expected), abs=1e-3)
 
 
 def test_every_size_is_tried_as_it_is_and_mirrored_and_boxes_are_turned_back():
