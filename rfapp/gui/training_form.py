@@ -177,7 +177,7 @@ class TrainingForm(QWidget):
         summary = self.tr(
             "{format}: {usable} of {pictures} pictures can be used, {faces} faces, {landmarks} of them with landmarks."
         )
-        more = self.tr("{count} findings: “rfapp data check” lists them.")
+        more = self.tr("Findings: {count}. “rfapp data check” lists them.")
 
         def work(tell: Callable[[int, int], bool]) -> str:
             from rfapp.datasets import clean, open_dataset, summarise

@@ -54,7 +54,7 @@ def _read(path: Path, say: Callable[[str], None]) -> list[Sample]:
     if counts:
         lost = sum(counts[kind] for kind in LOST)
         say(
-            mark("{path}: {count} findings, {lost} pictures left out; “rfapp data check” lists them").format(
+            mark("{path}: findings: {count}, pictures left out: {lost}; “rfapp data check” lists them").format(
                 path=path, count=counts.total(), lost=lost
             )
         )
