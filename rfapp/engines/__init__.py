@@ -184,6 +184,8 @@ def choose_threads(model: Model, engine: str = "auto", precision: str = "auto", 
     counts = machine.thread_counts()
     runners = [create(model, engine, "cpu", precision, count) for count in counts]
     picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    for runner in runners:
+        runner.expect((480, 640))
     others = machine.Others()
     best = machine.fastest({runner.threads: partial(runner.candidates, [picture], 0.9) for runner in runners}, seconds)
     machine.remember_threads(

@@ -53,6 +53,12 @@ class Engine(ABC):
         Returns one :class:`Candidates` per image with the rows scoring above *score*. Raises EngineError.
         """
 
+    def expect(self, size: tuple[int, int]) -> None:  # noqa: B027 - few engines have anything to prepare
+        """Many pictures of *size* (height, width) will come: prepare now what else would be prepared among them.
+
+        Raises EngineError.
+        """
+
     @abstractmethod
     def network_alone(self, image: ByteImage) -> Callable[[], None]:
         """For measurements: a call runs nothing but the network, over *image* (as :meth:`candidates` takes it), which

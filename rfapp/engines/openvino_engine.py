@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -17,10 +18,11 @@ import openvino as ov
 from rfapp import places, weights
 from rfapp.engines import machine
 from rfapp.engines.base import Candidates, Engine
-from rfapp.engines.openvino_graph import GRAPH_VERSION, build, read_network
-from rfapp.engines.rows import candidates_of, logit, rows_of
+from rfapp.engines.openvino_graph import GRAPH_VERSION, build, can_lie_apart, read_network
+from rfapp.engines.quicker import Quicker
+from rfapp.engines.rows import candidates_of, logit
 from rfapp.errors import DeviceMissing, EngineFailed
-from rfapp.frames import ByteImage
+from rfapp.frames import ByteImage, FloatArray
 from rfapp.settings import write_whole
 from rfapp.text import mark
 from rfapp.weights.catalogue import sha256_of
@@ -34,6 +36,8 @@ _SIZES = 4
 #: The first sizes get one at once, further ones when they came this often in a row; until then the network for all
 #: sizes runs them, a sixth slower. In pictures of many sizes that should not come by chance.
 _AT_ONCE, _IN_A_ROW = 2, 5
+#: A size that came this often may be run in a second form, too.
+_OFTEN = 12
 #: Layers × sizes for which the network for all sizes keeps compiled code: about 7 sizes. Without a limit the process
 #: would grow by 4 MB with each size; with twice as many it is no quicker and takes 50 MB more.
 _CODE_KEPT = 512
@@ -75,7 +79,7 @@ class OpenVinoEngine(Engine):
 
     A size that comes again and again (a video, a camera) has the network compiled for it alone; sizes that change
     (folders of pictures) share one network that takes any. Either is kept on disk once compiled, so that the next
-    start reads it instead.
+    start reads it instead. One that came often is compiled in a second form, too, and whichever is quicker runs.
     """
 
     name = "openvino"
@@ -94,8 +98,8 @@ class OpenVinoEngine(Engine):
         self.threads = threads or machine.threads_for(self.name, model, self.precision)
         self._model = model
         self._identity = self._fingerprint()
-        self._requests: OrderedDict[tuple[int, int], ov.InferRequest] = OrderedDict()
-        self._any_size: ov.InferRequest | None = None
+        self._sizes: OrderedDict[tuple[int, int], _Forms] = OrderedDict()
+        self._any_size: _Forms | None = None
         self._read: ov.Model | None = None
         self._last, self._in_a_row = (0, 0), 0
         self._closed = False
@@ -124,54 +128,72 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             raise _failure(error) from error
 
+    def expect(self, size: tuple[int, int]) -> None:
+        if self._closed:
+            raise EngineFailed(mark("The engine was closed."), "")
+        try:
+            forms = self._at(size)
+            if forms is not self._any_size:
+                self._complete(forms, size)
+        except RuntimeError as error:
+            raise _failure(error) from error
+
     def network_alone(self, image: ByteImage) -> Callable[[], None]:
         try:
-            network = self._compiled((image.shape[0], image.shape[1])).create_infer_request()
+            size = (image.shape[0], image.shape[1])
+            forms = _Forms(self._compiled(size).create_infer_request())
+            self._complete(forms, size)
             picture = np.ascontiguousarray(image)
-            network.set_input_tensor(_tensor(picture))
+            forms.hand_over(picture)
         except RuntimeError as error:
             raise _failure(error) from error
 
         def run(_picture: ByteImage = picture) -> None:  # the picture lives as long as its measurement
-            network.infer(share_outputs=True)
+            forms.run()
 
         return run
 
     def close(self) -> None:
         self._closed = True
-        self._requests.clear()
+        self._sizes.clear()
         self._any_size = self._read = None
 
     def _run(self, image: ByteImage, limit: np.float32) -> Candidates:
         # The network leaves the caches full of its own numbers, so that each numpy call before and after it costs
         # several times what it does alone: there are few of them.
-        request = self._request((image.shape[0], image.shape[1]))
+        forms = self._at((image.shape[0], image.shape[1]))
         picture = np.ascontiguousarray(image)  # which the tensor does not keep alive
-        request.set_input_tensor(_tensor(picture))
-        request.infer(share_outputs=True)
-        logits, table = request.get_output_tensor(0).data, request.get_output_tensor(1).data
-        priors = np.flatnonzero(logits > limit)
-        return candidates_of(rows_of(table, priors, logits.shape[2]), priors)
+        rows = forms.run(picture)
+        priors = np.flatnonzero(rows[:, 0] > limit)
+        return candidates_of(rows.take(priors, axis=0), priors)
 
     # ---------------------------------------------------------------------------------------------- compiled models
 
-    def _request(self, size: tuple[int, int]) -> ov.InferRequest:
+    def _at(self, size: tuple[int, int]) -> _Forms:
+        """What runs the next picture, which has this *size* (height, width)."""
         self._in_a_row = self._in_a_row + 1 if size == self._last else 1
         self._last = size
-        request = self._requests.get(size)
-        if request is not None:
-            self._requests.move_to_end(size)
-            return request
-        if len(self._requests) < _AT_ONCE or self._in_a_row >= _IN_A_ROW:
-            while len(self._requests) >= _SIZES:
-                self._requests.popitem(last=False)
-            request = self._requests[size] = self._compiled(size).create_infer_request()
-            return request
+        forms = self._sizes.get(size)
+        if forms is not None:
+            self._sizes.move_to_end(size)
+            if forms.runs == _OFTEN:
+                self._complete(forms, size)
+            return forms
+        if len(self._sizes) < _AT_ONCE or self._in_a_row >= _IN_A_ROW:
+            while len(self._sizes) >= _SIZES:
+                self._sizes.popitem(last=False)
+            forms = self._sizes[size] = _Forms(self._compiled(size).create_infer_request())
+            return forms
         if self._any_size is None:
-            self._any_size = self._compiled(None).create_infer_request()
+            self._any_size = _Forms(self._compiled(None).create_infer_request())
         return self._any_size
 
-    def _compiled(self, size: tuple[int, int] | None) -> ov.CompiledModel:
+    def _complete(self, forms: _Forms, size: tuple[int, int]) -> None:
+        """Have the second form for *size* among *forms*, if there is one that can help."""
+        if forms.single and self.threads > 1 and can_lie_apart(self._model.config, size):
+            forms.add(self._compiled(size, apart=True).create_infer_request())
+
+    def _compiled(self, size: tuple[int, int] | None, *, apart: bool = False) -> ov.CompiledModel:
         """The network for pictures of *size* (height, width), or of any, from disk if it is there."""
         # What is not quantised in an int8 form runs in half precision, too.
         precision = (half_precision() or "float32") if self.precision == "int8" else self.precision
@@ -183,14 +205,15 @@ class OpenVinoEngine(Engine):
             "ENABLE_CPU_PINNING": False,
             "CPU_RUNTIME_CACHE_CAPACITY": _CODE_KEPT,
         }
-        path = _folder() / f"{self._identity}-{'any' if size is None else f'{size[1]}x{size[0]}'}.blob"
+        form = "any" if size is None else f"{size[1]}x{size[0]}{'-apart' if apart else ''}"
+        path = _folder() / f"{self._identity}-{form}.blob"
         content = _read(path)
         if content is not None:
             try:
                 return _core().import_model(io.BytesIO(content), "CPU", settings)
             except RuntimeError:
                 log.debug("%s can't be used and is made again", path, exc_info=True)
-        network = build(_core(), self._network(), self._model.config, size, precision=self.precision)
+        network = build(_core(), self._network(), self._model.config, size, precision=self.precision, apart=apart)
         compiled = _core().compile_model(network, "CPU", settings)
         _write(path, compiled.export_model().getvalue())
         return compiled
@@ -205,6 +228,48 @@ class OpenVinoEngine(Engine):
                 content = weights.read_onnx(self._model)
                 self._read = read_network(_core(), content, self._model.config, self.precision)
         return self._read.clone()
+
+
+class _Forms:
+    """A network for one picture size, or for any: in one form, or in two, of which the one that is quicker runs.
+
+    Both give the same numbers. Which is quicker hangs on the processor, and in a virtual machine may change while it
+    runs (:func:`rfapp.engines.openvino_graph.build` tells why).
+    """
+
+    def __init__(self, request: ov.InferRequest) -> None:
+        self._requests = [request]
+        self._quicker = Quicker(1)
+        self.runs = 0
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one form only."""
+        return len(self._requests) == 1
+
+    def add(self, request: ov.InferRequest) -> None:
+        """Have a second form."""
+        request.infer(share_outputs=True)  # the first time touches new memory, which says nothing about the others
+        self._requests.append(request)
+        self._quicker = Quicker(len(self._requests))
+
+    def hand_over(self, picture: ByteImage) -> None:
+        """Let all forms have *picture* (C-contiguous), which has to live as long as they run on it."""
+        for request in self._requests:
+            request.set_input_tensor(_tensor(picture))
+
+    def run(self, picture: ByteImage | None = None) -> FloatArray:
+        """The rows of *picture*, or of what was handed over (float32 N×15 or N×5), in memory that the next run uses."""
+        form = self._quicker.next()
+        request = self._requests[form]
+        if picture is not None:
+            request.set_input_tensor(_tensor(picture))
+        began = time.perf_counter()
+        outputs = request.infer(share_outputs=True)
+        self._quicker.took(form, time.perf_counter() - began)
+        self.runs += 1
+        rows: FloatArray = outputs.to_tuple()[0]
+        return rows
 
 
 def _tensor(picture: ByteImage) -> ov.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from rfapp.engines.bfloat16_weights import EXACT_IN_TRUNK, shape_weights
+from rfapp.engines.rows import columns_of
 from rfapp.models.config import ModelConfig
 
 #: The precisions of half the size.
 HALF = ("bfloat16", "float16")
 #: Part of the names of compiled models kept on disk: to be counted up with every change of what is built here.
-GRAPH_VERSION = 4
+GRAPH_VERSION = 5
 
 #: Layers kept in float32 when the others run in half precision, by the beginning of their names: the coarse level with
 #: its head, where a rounding is a step of pixels for faces of hundreds …
@@ -29,9 +31,15 @@ _PRECISE_TWO_STEP = ("coarse",)
 #: against float32, with the time of the network at 640×480 on one core, in parts of that of all in bfloat16: nothing
 #: kept 13.9 px (1.00); two steps of the first stage 2.0 px (1.13), four 1.3 px (1.17), five 0.87 px, but in a crowd
 #: another box wins (1.20), the first stage and a step of the second 0.66 px and 0.011 in score (1.24), two of the
-#: second 0.45 px (1.26). Two whole stages with weights rounded one by one: 0.57 px (1.33). All these with the pictures
-#: in float32; in bfloat16, where they are exact, too, what is chosen takes 1.19.
-_PRECISE_THIN = (*EXACT_IN_TRUNK, *_PRECISE)
+#: second 0.45 px (1.26). Two whole stages with weights rounded one by one: 0.57 px (1.33). The pictures stay in float32
+#: as well, which the first layer wants: less means that are whole numbers they would be exact in bfloat16, but going
+#: there and back takes 1 % of the whole.
+_PRECISE_THIN = ("pictures", *EXACT_IN_TRUNK, *_PRECISE)
+
+#: The large results of a MobileNet's first layers, by name …
+_LARGE = re.compile(r"pictures\.centred|body\.stage1\..*\.relu")
+#: … and the largest picture, in pixels, for which they may lie apart: at 640×640 they take 33 MB.
+_APART_PIXELS = 640 * 640
 
 
 def read_network(core: ov.Core, content: bytes, config: ModelConfig, precision: str) -> ov.Model:
@@ -42,29 +50,41 @@ def read_network(core: ov.Core, content: bytes, config: ModelConfig, precision: 
     return network
 
 
+def can_lie_apart(config: ModelConfig, size: tuple[int, int]) -> bool:
+    """Whether :func:`build` has a second form for pictures of *size*: one in which results lie apart."""
+    return config.backbone == "mobilenet0.25" and size[0] * size[1] <= _APART_PIXELS
+
+
 def build(
-    core: ov.Core, network: ov.Model, config: ModelConfig, size: tuple[int, int] | None, *, precision: str
+    core: ov.Core,
+    network: ov.Model,
+    config: ModelConfig,
+    size: tuple[int, int] | None,
+    *,
+    precision: str,
+    apart: bool = False,
 ) -> ov.Model:
     """*network* (read from a model's ONNX file, or its int8 form), with everything around it that can be done inside
     the graph; it is taken apart.
 
-    Input: uint8 BGR (1, H, W, 3); *size* is (H, W), or None to leave both to each run. Outputs, cells running by
-    level, row and column: float32 (1, cells, A) face logits, which lie side by side so that the score filter is one
-    comparison, and float32 (1, cells, A·15, or A·5 without landmarks) rows as :func:`rfapp.engines.rows.rows_of` takes
-    them. *precision*: of the half ones, the layers that would not bear it are marked to be run in float32.
+    Input: uint8 BGR (1, H, W, 3); *size* is (H, W), or None to leave both to each run. Output: a row for each prior,
+    these running by level, row, column and anchor: float32 N×15 (N×5 without landmarks), logit, 4 box deltas, 10
+    landmark deltas. *precision*: of the half ones, the layers that would not bear it are marked to be run in float32.
+
+    *apart* gives each of the large results of the first layers memory of its own (see :func:`_hold`).
     """
     (pictures,) = network.get_parameters()
     height, width = (-1, -1) if size is None else size
     images = ops.parameter(ov.PartialShape([1, height, width, 3]), ov.Type.u8, name="images")
     pictures.output(0).replace(_normalised(images, config, width).output(0))
-    anchors = config.anchors_per_cell
-    cells = []
+    levels = []
     for result in network.get_results():
-        rows = ops.transpose(result.input_value(0), np.array([0, 2, 3, 1]))
-        cells.append(ops.reshape(rows, np.array([0, -1, anchors * config.numbers_per_prior]), special_zero=True))
-    table = ops.concat(cells, axis=1)
-    logits = ops.slice(table, np.array([0]), np.array([anchors]), np.array([1]), np.array([2]))
-    model = ov.Model([ops.result(logits), ops.result(table)], [images], config.architecture)
+        _sort_by_anchor(result, config)
+        cells = ops.transpose(result.input_value(0), np.array([0, 2, 3, 1]))
+        levels.append(ops.reshape(cells, np.array([-1, config.numbers_per_prior]), special_zero=False))
+    model = ov.Model([ops.result(ops.concat(levels, axis=0))], [images], config.architecture)
+    if apart:
+        _hold(model)
     return _marked(core, model, _precise(config)) if precision in HALF else model
 
 
@@ -85,10 +105,38 @@ def _shape(network: ov.Model, config: ModelConfig, precise: tuple[str, ...]) -> 
 def _precise(config: ModelConfig) -> tuple[str, ...]:
     if config.family == "AInnoFace":
         return _PRECISE_TWO_STEP
-    if not config.backbone.startswith("mobilenet"):
-        return _PRECISE
-    # Less a mean that is a whole number, 0…255 fits into bfloat16 as it is.
-    return _PRECISE_THIN if all(float(mean).is_integer() for mean in config.means) else ("pictures", *_PRECISE_THIN)
+    return _PRECISE_THIN if config.backbone.startswith("mobilenet") else _PRECISE
+
+
+def _sort_by_anchor(result: ov.Node, config: ModelConfig) -> None:
+    """Let a head's channels run by anchor, in place of all logits first, then all box deltas, then all landmark deltas:
+    what belongs to a prior then lies in one row."""
+    order = columns_of(config.anchors_per_cell, config.numbers_per_prior).reshape(-1)
+    if np.array_equal(order, np.arange(len(order))):
+        return
+    biased = result.input_value(0).get_node()
+    convolution = biased.input_value(0).get_node()
+    for node, axis in ((convolution, 0), (biased, 1)):
+        numbers = ops.gather(node.input_value(1), order, np.array(axis))
+        node.input(1).replace_source_output(numbers.output(0))
+
+
+def _hold(model: ov.Model) -> None:
+    """Give *model* a last output that needs a number of each large result of a MobileNet's first stage.
+
+    OpenVINO puts the result of a layer where earlier ones lay that nobody needs any more. Threads share a layer by
+    halves, and where results of two sizes take turns, much of one thread's half lies in what was the other's. If their
+    cores do not share a cache, each line of it has to be fetched from the other core only to be overwritten. Results
+    that are needed to the end keep their places. What that takes and gives, for two threads at 640×480: 6.2 → 7.0 ms
+    where the cores share a cache, 10.3 → 7.9 ms where they do not.
+    """
+    numbers = []
+    for node in model.get_ordered_ops():
+        if _LARGE.fullmatch(node.get_friendly_name()):
+            rank = node.output(0).get_partial_shape().rank.get_length()
+            corner = ops.slice(node, np.zeros(rank, int), np.ones(rank, int), np.ones(rank, int), np.arange(rank))
+            numbers.append(ops.reshape(corner, np.array([1]), special_zero=False))
+    model.add_results([ops.result(ops.concat(numbers, axis=0))])
 
 
 def _normalised(images: ov.Node, config: ModelConfig, width: int) -> ov.Node:

@@ -28,13 +28,13 @@ def rows_of(cells: FloatArray, priors: IndexArray, anchors: int) -> FloatArray:
     i mod A of cell i // A. For a network without landmarks both have 5 numbers a prior.
     """
     cell, anchor = np.divmod(priors, anchors)
-    places = _columns(anchors, cells.shape[-1] // anchors)[anchor]
+    places = columns_of(anchors, cells.shape[-1] // anchors)[anchor]
     places += (cell * cells.shape[-1])[:, None]
     return cells.reshape(-1).take(places)
 
 
 @lru_cache
-def _columns(anchors: int, numbers: int) -> IndexArray:
+def columns_of(anchors: int, numbers: int) -> IndexArray:
     """int64 A×*numbers*: where the numbers of each anchor stand in the row of its cell."""
     boxes = anchors + np.arange(anchors * 4).reshape(anchors, 4)
     landmarks = anchors * 5 + np.arange(anchors * (numbers - 5)).reshape(anchors, numbers - 5)

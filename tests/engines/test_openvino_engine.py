@@ -86,10 +86,10 @@ def test_sizes_give_the_same_whichever_network_runs_them(engine, picture):
     for shape in ((64, 96, 3), (96, 64, 3)):
         engine.candidates([np.zeros(shape, np.uint8)], 0.5)
     shared = engine.candidates([picture], 0.1)[0]
-    assert picture.shape[:2] not in engine._requests
+    assert picture.shape[:2] not in engine._sizes
     for _ in range(openvino_engine._IN_A_ROW):
         own = engine.candidates([picture], 0.1)[0]
-    assert picture.shape[:2] in engine._requests
+    assert picture.shape[:2] in engine._sizes
     np.testing.assert_array_equal(own.priors, shared.priors)
     np.testing.assert_allclose(own.boxes, shared.boxes, atol=1e-4)
     np.testing.assert_allclose(own.scores, shared.scores, atol=1e-5)
@@ -99,7 +99,46 @@ def test_compiled_networks_are_bounded(engine):
     for rows in range(1, 12):
         for _ in range(openvino_engine._IN_A_ROW):
             engine.candidates([np.zeros((32 * rows, 32, 3), np.uint8)], 0.5)
-    assert len(engine._requests) == openvino_engine._SIZES
+    assert len(engine._sizes) == openvino_engine._SIZES
+
+
+@pytest.mark.parametrize(("name", "precision"), [("mobilenet0.25", "auto"), ("mnet0.25-gray", "float32")])
+def test_both_forms_of_a_network_give_the_same(picture, name, precision):
+    engine = create(weights.find(name), precision=precision, threads=2)
+    engine.expect(picture.shape[:2])
+    (forms,) = engine._sizes.values()
+    results = []
+    for request in forms._requests:
+        one = openvino_engine._Forms(request)
+        results.append(one.run(picture).copy())
+    assert len(results) == 2
+    np.testing.assert_array_equal(*results)
+    assert results[0][:, 0].max() > 1
+    engine.close()
+    with pytest.raises(EngineFailed, match="closed"):
+        engine.expect(picture.shape[:2])
+
+
+def test_what_comes_often_is_compiled_in_a_second_form(monkeypatch, picture):
+    calls = compilations(monkeypatch)
+    engine = create(threads=2)
+    for _ in range(openvino_engine._OFTEN):
+        engine.candidates([picture], 0.3)
+    assert len(calls) == 1
+    for _ in range(openvino_engine._OFTEN):
+        engine.candidates([picture], 0.3)
+    assert len(calls) == 2
+    engine.close()
+
+
+@pytest.mark.parametrize(("threads", "side"), [(1, 320), (2, 704)])
+def test_no_second_form_where_it_can_not_help(monkeypatch, own_folders, threads, side):
+    calls = compilations(monkeypatch)
+    engine = create(threads=threads)
+    for _ in range(2):
+        engine.expect((side, side))
+    assert len(calls) == 1
+    engine.close()
 
 
 def test_second_start_compiles_nothing(monkeypatch, own_folders, picture):
@@ -118,7 +157,8 @@ def test_thread_count_holds_for_a_network_from_disk(picture, own_folders):
     for threads in (2, 1, 2):
         engine = create(threads=threads)
         engine.candidates([picture], 0.3)
-        (request,) = engine._requests.values()
+        (forms,) = engine._sizes.values()
+        (request,) = forms._requests
         assert request.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == threads
         engine.close()
     # One file serves every number of threads.
