@@ -62,7 +62,7 @@ def proved(model: Model, settings: DetectorSettings, try_out: TryOut) -> tuple[E
         engine.close()
         precision = "float32"
         engine = make(precision)
-    if engine.device == "cpu" and not settings.threads and _threads_measured(engine, model) != engine.threads:
+    if engine.device == "cpu" and not settings.threads and _best_threads(engine, model) != engine.threads:
         engine.close()
         engine = make(precision)
     for note in notes:
@@ -70,12 +70,12 @@ def proved(model: Model, settings: DetectorSettings, try_out: TryOut) -> tuple[E
     return engine, tuple(notes)
 
 
-def _threads_measured(engine: Engine, model: Model) -> int:
+def _best_threads(engine: Engine, model: Model) -> int:
     """How many threads serve best: on first use a quarter of a second is spent on finding out."""
-    known = machine.measured_threads(engine.name, model, engine.precision)
-    if known is not None or machine.cores() == 1:
-        return engine.threads if known is None else known
-    return engines.choose_threads(model, engine.name, engine.precision)
+    facts = engine.name, model, engine.precision
+    if machine.cores() > 1 and not machine.measured_times(*facts):
+        engines.measure_threads(model, engine.name, engine.precision)
+    return machine.threads_for(*facts)
 
 
 def _problem(engine: Engine, model: Model, try_out: TryOut) -> str:

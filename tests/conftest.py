@@ -91,14 +91,7 @@ def threads_are_not_measured(request: pytest.FixtureRequest, monkeypatch: pytest
     """Where a test has folders of its own, every detector is the first one here, and would measure for a second how
     many threads serve best. Tests of just that are marked ``measures_threads``."""
     if "measures_threads" not in request.keywords:
-        monkeypatch.setattr("rfapp.engines.choose_threads", number_before_measuring)
-
-
-def number_before_measuring(model: object, engine: str = "auto", precision: str = "auto", seconds: float = 0) -> int:
-    """The number of threads that is taken until one was measured."""
-    from rfapp.engines import machine
-
-    return max(1, machine.cores() - 1)
+        monkeypatch.setattr("rfapp.engines.measure_threads", lambda *_, **__: None)
 
 
 @pytest.fixture(autouse=True)

@@ -428,17 +428,16 @@ def test_precision_proves_itself_once_and_threads_are_measured_once(monkeypatch,
     """On a computer: the second start asks no more, another model does."""
     pytest.importorskip("openvino")
     tried, measured = [], []
-    deviation, choose = proving._deviation, engines.choose_threads
+    deviation, measure = proving._deviation, engines.measure_threads
     monkeypatch.setattr(proving, "_deviation", lambda *given: tried.append(1) or deviation(*given))
     monkeypatch.setattr(machine, "cores", lambda: 2)
     monkeypatch.setattr("rfapp.engines.openvino_engine.half_precision", lambda: "bfloat16")
 
-    def choose_two(model, engine, precision):
+    def two_are_best(model, engine, precision):
         measured.append((engine, precision))
-        machine.remember_threads(engine, model, precision, 2)
-        return 2
+        machine.remember_times(engine, model, precision, {1: 0.01, 2: 0.005})
 
-    monkeypatch.setattr(engines, "choose_threads", choose_two)
+    monkeypatch.setattr(engines, "measure_threads", two_are_best)
     for _ in range(2):
         with FaceDetector(engine="openvino") as detector:
             assert (detector.precision, detector.threads) == ("bfloat16", 2)
@@ -447,8 +446,9 @@ def test_precision_proves_itself_once_and_threads_are_measured_once(monkeypatch,
     with FaceDetector(engine="openvino", threads=1) as detector:  # asked for: nothing is measured
         assert detector.threads == 1
     assert len(measured) == 1
-    monkeypatch.setattr(engines, "choose_threads", choose)
-    assert engines.choose_threads(weights.find("mobilenet0.25"), "openvino", seconds=0.02) in (1, 2)
+    monkeypatch.setattr(engines, "measure_threads", measure)
+    engines.measure_threads(weights.find("mobilenet0.25"), "openvino", seconds=0.02)
+    assert list(machine.measured_times("openvino", weights.find("mobilenet0.25"), "bfloat16")) == [1, 2]
 
 
 def test_proof_without_a_stored_answer(monkeypatch):

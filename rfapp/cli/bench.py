@@ -126,9 +126,7 @@ def _detector(settings: DetectorSettings) -> FaceDetector:
     detector = FaceDetector.from_settings(settings)
     if settings.threads or detector.device != "cpu":
         return detector
-    count = engines.choose_threads(detector.weights, detector.engine, detector.precision)
-    if count == detector.threads:
-        return detector
+    engines.measure_threads(detector.weights, detector.engine, detector.precision)
     detector.close()
     return FaceDetector.from_settings(settings)
 

@@ -23,11 +23,11 @@ __all__ = [
     "Candidates",
     "Engine",
     "available",
-    "choose_threads",
     "create",
     "cuda_driver_present",
     "import_openvino",
     "import_torch",
+    "measure_threads",
     "preload",
     "resolve",
 ]
@@ -175,25 +175,21 @@ def _int8_engine(engine: str, device: str) -> str:
     return "openvino"
 
 
-def choose_threads(model: Model, engine: str = "auto", precision: str = "auto", seconds: float = 0.25) -> int:
-    """Measure with how many threads *engine* runs *model* best on the CPU, remember and return it.
+def measure_threads(model: Model, engine: str = "auto", precision: str = "auto", seconds: float = 0.25) -> None:
+    """Measure how fast *engine* runs *model* on the CPU with 1, 2, 4 … threads, at 640×480, and remember it.
 
-    What :func:`create` takes from then on where no number is given; only in this process when others kept the
-    processor busy meanwhile, which makes few threads look good. Raises as :func:`create` does.
+    From then on :func:`create` takes the best number where none is given. It holds in this process only when others
+    kept the processor busy meanwhile, which makes few threads look good. Raises as :func:`create` does.
     """
-    counts = machine.thread_counts()
-    runners = [create(model, engine, "cpu", precision, count) for count in counts]
+    runners = [create(model, engine, "cpu", precision, count) for count in machine.thread_counts()]
     picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     for runner in runners:
         runner.expect((480, 640))
     others = machine.Others()
-    best = machine.fastest({runner.threads: partial(runner.candidates, [picture], 0.9) for runner in runners}, seconds)
-    machine.remember_threads(
-        runners[0].name, model, runners[0].precision, best, for_good=others.share() <= machine.BUSY
-    )
+    times = machine.measure({runner.threads: partial(runner.candidates, [picture], 0.9) for runner in runners}, seconds)
+    machine.remember_times(runners[0].name, model, runners[0].precision, times, for_good=others.share() <= machine.BUSY)
     for runner in runners:
         runner.close()
-    return best
 
 
 @lru_cache(maxsize=1)

@@ -22,9 +22,11 @@ log = logging.getLogger(__name__)
 
 #: A further thread has to save this part of the time, or it is left to others.
 _WORTH = 0.10
+#: Runs that count of each turn when the best number of threads is measured.
+_IN_A_TURN = 3
 #: What was measured while others had more of the processor than this holds in this process only.
 BUSY = 0.25
-_for_now: dict[tuple[Path, str], int] = {}
+_for_now: dict[tuple[Path, str], dict[int, float]] = {}
 
 
 @lru_cache(maxsize=1)
@@ -39,26 +41,29 @@ def thread_counts() -> list[int]:
     return sorted({cores(), *(2**power for power in range(cores().bit_length()) if 2**power <= cores())})
 
 
-def measured_threads(engine: str, model: Model, precision: str) -> int | None:
-    """The thread count that was measured for this engine, kind of network and precision on this machine, if any."""
+def measured_times(engine: str, model: Model, precision: str) -> dict[int, float]:
+    """Thread count → seconds, as measured for this engine, kind of network and precision on this machine; {} where
+    nothing was."""
     key = _key(engine, model.config.architecture, precision)
-    count = _for_now.get((_file(), key)) or _read("threads").get(key)
-    return count if isinstance(count, int) and 1 <= count <= cores() else None
+    return _for_now.get((_file(), key)) or _times_in(_read("times").get(key))
 
 
-def threads_for(engine: str, model: Model, precision: str) -> int:
-    """The measured thread count; until one is known, one core is left free."""
-    return measured_threads(engine, model, precision) or max(1, cores() - 1)
+def threads_for(engine: str, model: Model, precision: str, within: float = 0.0) -> int:
+    """The thread count that was measured to be best (:func:`best_of`); until one is known, one core is left free."""
+    times = measured_times(engine, model, precision)
+    return best_of(times, within) if times else max(1, cores() - 1)
 
 
-def remember_threads(engine: str, model: Model, precision: str, threads: int, *, for_good: bool = True) -> None:
-    """Let :func:`threads_for` give *threads* from now on, on this machine, or in this process alone."""
+def remember_times(
+    engine: str, model: Model, precision: str, times: Mapping[int, float], *, for_good: bool = True
+) -> None:
+    """Let :func:`measured_times` give *times* from now on, on this machine, or in this process alone."""
     key = _key(engine, model.config.architecture, precision)
     if for_good:
         _for_now.pop((_file(), key), None)
-        _write("threads", key, threads)
+        _write("times", key, {str(count): round(seconds, 6) for count, seconds in times.items()})
     else:
-        _for_now[_file(), key] = threads
+        _for_now[_file(), key] = dict(times)
 
 
 def has_proved(engine: str, version: str, model: Model, precision: str) -> bool:
@@ -92,30 +97,34 @@ class Others:
         return max(0.0, seconds / ((now - self._began) * (os.cpu_count() or 1)))
 
 
-def fastest(runs: Mapping[int, Callable[[], object]], seconds: float) -> int:
-    """Of *runs* (thread count → one run), the count to use: the fewest threads that no more would beat by a tenth.
+def measure(runs: Mapping[int, Callable[[], object]], seconds: float) -> dict[int, float]:
+    """How long each of *runs* (thread count → one run) takes, in seconds.
 
-    They take turns for *seconds*, so that what else the computer does meets all of them alike. The quickest tenth
-    of each one's runs counts: what is remembered for long should not hang on who else was busy just now.
+    They take turns for *seconds*, so that what else the computer does meets all of them alike. A turn is several runs,
+    of which the first is not counted: it finds threads asleep and memory that others filled, which costs many threads
+    twice what it costs one. The quickest tenth of each one's runs counts: what is remembered for long should not hang
+    on who else was busy just now.
     """
-    for run in runs.values():
-        run()
     times: dict[int, list[float]] = {count: [] for count in runs}
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[min(runs)]) < 3:
+    while time.perf_counter() < end or len(times[min(runs)]) < _IN_A_TURN:
         for count, run in runs.items():
-            began = time.perf_counter()
             run()
-            times[count].append(time.perf_counter() - began)
-    best, *more = sorted(runs)
+            for _ in range(_IN_A_TURN):
+                began = time.perf_counter()
+                run()
+                times[count].append(time.perf_counter() - began)
+    return {count: sorted(each)[len(each) // 10] for count, each in times.items()}
+
+
+def best_of(times: Mapping[int, float], within: float = 0.0) -> int:
+    """Of *times* (thread count → seconds), the count to use: the fewest threads that take no longer than *within*
+    seconds, or where none are that quick, the fewest that no more would beat by a tenth."""
+    best, *more = sorted(times)
     for count in more:
-        if _quick(times[count]) < (1 - _WORTH) * _quick(times[best]):
+        if times[best] > within and times[count] < (1 - _WORTH) * times[best]:
             best = count
     return best
-
-
-def _quick(times: list[float]) -> float:
-    return sorted(times)[len(times) // 10]
 
 
 def _key(*facts: str) -> str:
@@ -135,10 +144,20 @@ def _read(table: str) -> dict[str, object]:
         return {}
 
 
-def _write(table: str, key: str, value: int | bool) -> None:
+def _times_in(value: object) -> dict[int, float]:
+    """Thread counts and seconds out of *value* if that is what it holds, else {}."""
+    if not isinstance(value, dict) or not all(
+        count.isdecimal() and 1 <= int(count) <= cores() and isinstance(seconds, float) and seconds > 0
+        for count, seconds in value.items()
+    ):
+        return {}
+    return {int(count): seconds for count, seconds in value.items()}
+
+
+def _write(table: str, key: str, value: bool | dict[str, float]) -> None:
     import tomli_w
 
-    tables = {name: _read(name) for name in ("proved", "threads")}
+    tables = {name: _read(name) for name in ("proved", "times")}
     tables[table][key] = value
     try:
         write_whole(_file(), tomli_w.dumps(tables).encode())

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from rfapp.detector import FaceDetector
+from rfapp.engines import machine
 from rfapp.errors import EngineFailed, RfappError
 from rfapp.runtime.mailbox import Mailbox
 from rfapp.settings import DetectorSettings
@@ -17,14 +18,41 @@ log = logging.getLogger(__name__)
 MakeDetector = Callable[[DetectorSettings], FaceDetector]
 
 
+#: Where a picture of 640×480 takes no longer than this, in seconds, a camera of 30 pictures a second leaves half of the
+#: time: more threads would only take processor time, each waiting for the others at the end of every layer.
+_KEEPS_UP_S = 0.015
+
+
+def live_detector(settings: DetectorSettings) -> FaceDetector:
+    """A detector for moving pictures: where *settings* leave the number of threads open, as few as keep up with them.
+
+    Raises as :class:`rfapp.detector.FaceDetector` does.
+    """
+    detector = FaceDetector.from_settings(settings)
+    if settings.threads or detector.device != "cpu" or not _light(settings):
+        return detector
+    threads = machine.threads_for(detector.engine, detector.weights, detector.precision, _KEEPS_UP_S)
+    if threads == detector.threads:
+        return detector
+    with detector:
+        return detector.with_settings(threads=threads)
+
+
+def _light(settings: DetectorSettings) -> bool:
+    """Whether a look takes about what was measured, or less."""
+    return settings.size != "original" and settings.size <= 640 and settings.second_pass != "original"
+
+
 def same_network(a: DetectorSettings | None, b: DetectorSettings) -> bool:
-    """Whether one detector serves both: only thresholds and size differ, and those are taken per call."""
-    return a is not None and (a.model, a.engine, a.device, a.precision, a.threads) == (
+    """Whether one detector serves both: only thresholds and size differ, which are taken per call, and the size by so
+    little that it does not take other threads."""
+    return a is not None and (a.model, a.engine, a.device, a.precision, a.threads, a.threads or _light(a)) == (
         b.model,
         b.engine,
         b.device,
         b.precision,
         b.threads,
+        b.threads or _light(b),
     )
 
 

@@ -15,13 +15,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from rfapp.detector import FaceDetector
 from rfapp.errors import CameraFailed, RfappError
 from rfapp.frames import Frame
 from rfapp.runtime.capture import Capture, CaptureEvents
 from rfapp.runtime.detectors import DetectorEvents, Detectors
 from rfapp.runtime.inference import Inference, InferenceEvents
-from rfapp.runtime.loader import MakeDetector
+from rfapp.runtime.loader import MakeDetector, live_detector
 from rfapp.runtime.outputs import OutputEvents, Outputs
 from rfapp.runtime.playing import Playing
 from rfapp.runtime.recorder import Recording
@@ -52,7 +51,7 @@ class LivePipeline:
         source: str | MakeSource | None,
         settings: Settings,
         *,
-        make_detector: MakeDetector = FaceDetector.from_settings,
+        make_detector: MakeDetector = live_detector,
     ) -> None:
         self._now = Playing(settings)
         self._source = source
