@@ -71,7 +71,7 @@ def proved(model: Model, settings: DetectorSettings, try_out: TryOut) -> tuple[E
 
 
 def _best_threads(engine: Engine, model: Model) -> int:
-    """How many threads serve best: on first use a quarter of a second is spent on finding out."""
+    """How many threads serve best: on first use half a second is spent on finding out."""
     facts = engine.name, model, engine.precision
     if machine.cores() > 1 and not machine.measured_times(*facts):
         engines.measure_threads(model, engine.name, engine.precision)

@@ -175,7 +175,7 @@ def _int8_engine(engine: str, device: str) -> str:
     return "openvino"
 
 
-def measure_threads(model: Model, engine: str = "auto", precision: str = "auto", seconds: float = 0.25) -> None:
+def measure_threads(model: Model, engine: str = "auto", precision: str = "auto", seconds: float = 0.4) -> None:
     """Measure how fast *engine* runs *model* on the CPU with 1, 2, 4 … threads, at 640×480, and remember it.
 
     From then on :func:`create` takes the best number where none is given. It holds in this process only when others

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 #: A further thread has to save this part of the time, or it is left to others.
 _WORTH = 0.10
 #: Runs that count of each turn when the best number of threads is measured.
-_IN_A_TURN = 3
+_IN_A_TURN = 8
 #: What was measured while others had more of the processor than this holds in this process only.
 BUSY = 0.25
 _for_now: dict[tuple[Path, str], dict[int, float]] = {}

@@ -144,12 +144,11 @@ class OpenVinoEngine(Engine):
             forms = _Forms(self._compiled(size).create_infer_request())
             self._complete(forms, size)
             picture = np.ascontiguousarray(image)
-            forms.hand_over(picture)
         except RuntimeError as error:
             raise _failure(error) from error
 
-        def run(_picture: ByteImage = picture) -> None:  # the picture lives as long as its measurement
-            forms.run()
+        def run() -> None:
+            forms.run(picture)
 
         return run
 
@@ -162,8 +161,7 @@ class OpenVinoEngine(Engine):
         # The network leaves the caches full of its own numbers, so that each numpy call before and after it costs
         # several times what it does alone: there are few of them.
         forms = self._at((image.shape[0], image.shape[1]))
-        picture = np.ascontiguousarray(image)  # which the tensor does not keep alive
-        rows = forms.run(picture)
+        rows = forms.run(np.ascontiguousarray(image))
         priors = np.flatnonzero(rows[:, 0] > limit)
         return candidates_of(rows.take(priors, axis=0), priors)
 
@@ -238,9 +236,15 @@ class _Forms:
     """
 
     def __init__(self, request: ov.InferRequest) -> None:
-        self._requests = [request]
-        self._quicker = Quicker(1)
+        self._requests: list[ov.InferRequest] = []
+        self._places: list[_Place | None] = []
         self.runs = 0
+        self._append(request)
+
+    def _append(self, request: ov.InferRequest) -> None:
+        self._requests.append(request)
+        self._places.append(None)
+        self._quicker = Quicker(len(self._requests))
 
     @property
     def single(self) -> bool:
@@ -250,20 +254,17 @@ class _Forms:
     def add(self, request: ov.InferRequest) -> None:
         """Have a second form."""
         request.infer(share_outputs=True)  # the first time touches new memory, which says nothing about the others
-        self._requests.append(request)
-        self._quicker = Quicker(len(self._requests))
+        self._append(request)
 
-    def hand_over(self, picture: ByteImage) -> None:
-        """Let all forms have *picture* (C-contiguous), which has to live as long as they run on it."""
-        for request in self._requests:
-            request.set_input_tensor(_tensor(picture))
-
-    def run(self, picture: ByteImage | None = None) -> FloatArray:
-        """The rows of *picture*, or of what was handed over (float32 N×15 or N×5), in memory that the next run uses."""
+    def run(self, picture: ByteImage) -> FloatArray:
+        """The rows of *picture* (C-contiguous): float32 N×15 or N×5, in memory that the next run uses."""
         form = self._quicker.next()
         request = self._requests[form]
-        if picture is not None:
-            request.set_input_tensor(_tensor(picture))
+        # Pictures that are made and let go one after the other often lie in the same place.
+        place: _Place = picture.__array_interface__["data"][0], picture.shape
+        if place != self._places[form]:
+            request.set_input_tensor(_tensor(*place))
+            self._places[form] = place
         began = time.perf_counter()
         outputs = request.infer(share_outputs=True)
         self._quicker.took(form, time.perf_counter() - began)
@@ -272,20 +273,24 @@ class _Forms:
         return rows
 
 
-def _tensor(picture: ByteImage) -> ov.Tensor:
-    """*picture*, C-contiguous, as the network's input: its very memory, valid while *picture* lives."""
-    return ov.Tensor(picture[None] if picture.flags.writeable else np.asarray(_Memory(picture)), shared_memory=True)
+#: The address of a picture's first byte, and its shape.
+_Place = tuple[int, tuple[int, ...]]
+
+
+def _tensor(address: int, shape: tuple[int, ...]) -> ov.Tensor:
+    """The network's input: the very memory of a picture, which has to be there when the network runs.
+
+    OpenVINO refuses read-only arrays, although it never writes to its input; so it gets one that only tells where the
+    picture lies.
+    """
+    return ov.Tensor(np.asarray(_Memory(address, (1, *shape))), shared_memory=True)
 
 
 class _Memory:
-    """The memory of a picture, for OpenVINO, which refuses read-only arrays although it never writes to its input."""
+    """What numpy makes an array of bytes from, C-contiguous, without keeping anything alive."""
 
-    def __init__(self, picture: ByteImage) -> None:
-        interface = picture.__array_interface__
-        self.__array_interface__ = {
-            "version": 3, "typestr": "|u1", "shape": (1, *picture.shape), "data": (interface["data"][0], False)
-        }  # fmt: skip
-        self._picture = picture
+    def __init__(self, address: int, shape: tuple[int, ...]) -> None:
+        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": shape, "data": (address, False)}
 
 
 def _failure(error: RuntimeError) -> EngineFailed:
