@@ -36,7 +36,7 @@ _SIZES = 4
 #: The first sizes get one at once, further ones when they came this often in a row; until then the network for all
 #: sizes runs them, a sixth slower. In pictures of many sizes that should not come by chance.
 _AT_ONCE, _IN_A_ROW = 2, 5
-#: A size that came this often may be run in a second form, too.
+#: A size that came this often in a row (a video, a camera) may be run in a second form, too, which takes 40 MB more.
 _OFTEN = 12
 #: Layers × sizes for which the network for all sizes keeps compiled code: about 7 sizes. Without a limit the process
 #: would grow by 4 MB with each size; with twice as many it is no quicker and takes 50 MB more.
@@ -79,7 +79,8 @@ class OpenVinoEngine(Engine):
 
     A size that comes again and again (a video, a camera) has the network compiled for it alone; sizes that change
     (folders of pictures) share one network that takes any. Either is kept on disk once compiled, so that the next
-    start reads it instead. One that came often is compiled in a second form, too, and whichever is quicker runs.
+    start reads it instead. One that came often in a row is compiled in a second form, too, and whichever is
+    quicker runs.
     """
 
     name = "openvino"
@@ -174,7 +175,7 @@ class OpenVinoEngine(Engine):
         forms = self._sizes.get(size)
         if forms is not None:
             self._sizes.move_to_end(size)
-            if forms.runs == _OFTEN:
+            if self._in_a_row == _OFTEN:
                 self._complete(forms, size)
             return forms
         if len(self._sizes) < _AT_ONCE or self._in_a_row >= _IN_A_ROW:
@@ -238,7 +239,6 @@ class _Forms:
     def __init__(self, request: ov.InferRequest) -> None:
         self._requests: list[ov.InferRequest] = []
         self._places: list[_Place | None] = []
-        self.runs = 0
         self._append(request)
 
     def _append(self, request: ov.InferRequest) -> None:
@@ -268,7 +268,6 @@ class _Forms:
         began = time.perf_counter()
         outputs = request.infer(share_outputs=True)
         self._quicker.took(form, time.perf_counter() - began)
-        self.runs += 1
         rows: FloatArray = outputs.to_tuple()[0]
         return rows
 
