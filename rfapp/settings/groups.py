@@ -100,7 +100,7 @@ class DetectorSettings:
     threads: int = setting(
         0,
         mark("Threads"),
-        mark("Processor threads for the network. 0 takes the number that was measured to be fastest here."),
+        mark("Processor threads for the network. 0 takes what was measured to serve best here: live, as few as keep up."),
         minimum=0,
         maximum=256,
         step=1,
