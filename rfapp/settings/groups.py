@@ -100,7 +100,7 @@ class DetectorSettings:
     threads: int = setting(
         0,
         mark("Threads"),
-        mark("Processor threads for the network. 0 takes what was measured to serve best here: live, as few as keep up."),
+        mark("Processor threads for the network. 0 takes what serves best here, as measured; live, as few as keep up."),
         minimum=0,
         maximum=256,
         step=1,
