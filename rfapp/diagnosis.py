@@ -234,6 +234,7 @@ def detections() -> Iterator[Finding]:
                 )
                 used = f"{detector.device_title}, {detector.precision}, {threads}{milliseconds:.0f} ms a picture"
                 notes = detector.notes
+                why = _threads(detector)
                 if model.answer is not None and len(faces) == 1:
                     faces = _said(model, model.answer, detector) or faces
         except RfappError as error:
@@ -245,8 +246,24 @@ def detections() -> Iterator[Finding]:
             yield Finding("Self-test", name, f"{used}: wrong, {wrong}", "problem", advice)
         else:
             yield Finding("Self-test", name, f"{used}: right", "note" if notes else "ok", " ".join(notes))
+        if why:
+            yield Finding("Self-test", f"{name} threads", why)
     if not engines.available():
         yield Finding("Self-test", "none", "no engine to test", "problem", "Install OpenVINO: “pip install openvino”.")
+
+
+def _threads(detector: rfapp.FaceDetector) -> str:
+    """How long a picture was measured to take with each number of threads, and which of them are used, or ""."""
+    from rfapp.engines import machine
+    from rfapp.runtime.loader import live_threads
+
+    times = machine.measured_times(detector.engine, detector.weights, detector.precision)
+    if detector.device != "cpu" or len(times) < 2:
+        return ""
+    each = ", ".join(f"{seconds * 1000:.1f} ms with {count}" for count, seconds in sorted(times.items()))
+    live = live_threads(detector)
+    used = f"{detector.threads} used" + ("" if live == detector.threads else f", {live} for moving pictures")
+    return f"640×480 took {each}; {used}"
 
 
 def _said(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rfapp import diagnosis, engines, places
+from rfapp.detector import FaceDetector
 from rfapp.diagnosis import deviation, examine
 from rfapp.errors import EngineFailed, RfappError
 from rfapp.frames import Detections
@@ -147,6 +148,21 @@ def test_the_self_test_is_right_here():
     assert [finding.name for finding in results] == list(engines.available())
     for finding in results:
         assert finding.level != "problem", finding
+
+
+def test_why_so_many_threads_is_told(monkeypatch):
+    from rfapp.engines import machine
+    from rfapp.weights import find
+
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(diagnosis, "_said", lambda *_: None)
+    with FaceDetector(engine=engines.available()[0]) as detector:
+        precision = detector.precision
+    times = {1: 0.0121, 2: 0.0064}
+    machine.remember_times(engines.available()[0], find("mobilenet0.25"), precision, times)
+    found = {finding.name: finding.value for finding in diagnosis.detections()}
+    told = found[f"{engines.available()[0]} threads"]
+    assert told == "640×480 took 12.1 ms with 1, 6.4 ms with 2; 2 used, 1 for moving pictures"
 
 
 def test_the_self_test_notices_a_wrong_engine(monkeypatch):

@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 
 MakeDetector = Callable[[DetectorSettings], FaceDetector]
 
-
 #: Where a picture of 640×480 takes no longer than this, in seconds, a camera of 30 pictures a second leaves half of the
 #: time: more threads would only take processor time, each waiting for the others at the end of every layer.
 _KEEPS_UP_S = 0.015
@@ -31,11 +30,17 @@ def live_detector(settings: DetectorSettings) -> FaceDetector:
     detector = FaceDetector.from_settings(settings)
     if settings.threads or detector.device != "cpu" or not _light(settings):
         return detector
-    threads = machine.threads_for(detector.engine, detector.weights, detector.precision, _KEEPS_UP_S)
+    threads = live_threads(detector)
     if threads == detector.threads:
         return detector
     with detector:
         return detector.with_settings(threads=threads)
+
+
+def live_threads(detector: FaceDetector) -> int:
+    """The fewest threads with which the network of *detector*, on the processor, keeps up with moving pictures, as far
+    as that was measured."""
+    return machine.threads_for(detector.engine, detector.weights, detector.precision, _KEEPS_UP_S)
 
 
 def _light(settings: DetectorSettings) -> bool:
