@@ -79,8 +79,7 @@ def build(
     pictures.output(0).replace(_normalised(images, config, width).output(0))
     levels = []
     for result in network.get_results():
-        _sort_by_anchor(result, config)
-        cells = ops.transpose(result.input_value(0), np.array([0, 2, 3, 1]))
+        cells = ops.transpose(_by_anchor(result.input_value(0), config), np.array([0, 2, 3, 1]))
         levels.append(ops.reshape(cells, np.array([-1, config.numbers_per_prior]), special_zero=False))
     model = ov.Model([ops.result(ops.concat(levels, axis=0))], [images], config.architecture)
     if apart:
@@ -108,17 +107,20 @@ def _precise(config: ModelConfig) -> tuple[str, ...]:
     return _PRECISE_THIN if config.backbone.startswith("mobilenet") else _PRECISE
 
 
-def _sort_by_anchor(result: ov.Node, config: ModelConfig) -> None:
-    """Let a head's channels run by anchor, in place of all logits first, then all box deltas, then all landmark deltas:
-    what belongs to a prior then lies in one row."""
+def _by_anchor(head: ov.Output, config: ModelConfig) -> ov.Output:
+    """What *head* tells, its channels running by anchor, in place of all logits first, then all box deltas, then all
+    landmark deltas: what belongs to a prior then lies in one row."""
     order = columns_of(config.anchors_per_cell, config.numbers_per_prior).reshape(-1)
     if np.array_equal(order, np.arange(len(order))):
-        return
-    biased = result.input_value(0).get_node()
+        return head
+    if config.family == "AInnoFace":  # put together from several; sorting is little beside such a network
+        return ops.gather(head, order, np.array(1)).output(0)
+    biased = head.get_node()
     convolution = biased.input_value(0).get_node()
     for node, axis in ((convolution, 0), (biased, 1)):
         numbers = ops.gather(node.input_value(1), order, np.array(axis))
         node.input(1).replace_source_output(numbers.output(0))
+    return head
 
 
 def _hold(model: ov.Model) -> None:
