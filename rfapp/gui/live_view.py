@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QContextMenuEvent, QImage, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QContextMenuEvent, QImage, QMouseEvent, QPainter, QPaintEvent, QRegion
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from rfapp.frames import ByteImage, Detections, FloatArray
@@ -104,7 +104,12 @@ class LiveView(QWidget):
         if result is None or image is None or where is None:
             painter.fillRect(self.rect(), QColor(self._theme.colours.stage_empty))
             return
+        # Only beside the picture and under its edges, which may end within a pixel: to fill all would take as long as
+        # the picture does.
+        inside = where.target.toRect().adjusted(1, 1, -1, -1)
+        painter.setClipRegion(QRegion(self.rect()).subtracted(QRegion(inside)))
         painter.fillRect(self.rect(), QColor(self._theme.colours.stage))
+        painter.setClipping(False)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         if self._view.mirror:
             painter.save()
