@@ -107,7 +107,7 @@ class FaceDetector:
         Both detectors stay usable, and each wants its own ``close()``.
         """
         new = _checked(self.settings if settings is None else settings, **changes)
-        if _engine_key(new) != _engine_key(self.settings):
+        if engine_key(new) != engine_key(self.settings):
             values = {field.name: getattr(new, field.name) for field in fields(new)}
             if self._handed_over is not None and new.model == self.settings.model:
                 values["model"] = self._handed_over
@@ -293,5 +293,6 @@ def _checked(settings: DetectorSettings, **changes: Any) -> DetectorSettings:
     return replace(settings, **{key: check(DetectorSettings, key, value) for key, value in changes.items()})
 
 
-def _engine_key(settings: DetectorSettings) -> tuple[Any, ...]:
+def engine_key(settings: DetectorSettings) -> tuple[Any, ...]:
+    """What detectors that share an engine have in common; all else is taken with each call."""
     return settings.model, settings.engine, settings.device, settings.precision, settings.threads

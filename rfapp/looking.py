@@ -104,9 +104,7 @@ def built_in_picture() -> ByteImage:
 def decode(rows: Candidates, picture: Prepared, config: ModelConfig, settings: DetectorSettings) -> Detections:
     """Faces in pixels of the given picture, out of the rows that the network left above the threshold."""
     height, width = picture.image.shape[:2]
-    anchors = rows.anchors
-    if anchors is None:
-        anchors = priors_for(height, width, config).take(rows.priors, axis=0)
+    anchors = priors_for(height, width, config)[rows.priors] if rows.anchors is None else rows.anchors
     scale = np.array([width * picture.scale_x, height * picture.scale_y] * 2, np.float32)
     boxes = decode_boxes(rows.boxes, anchors, config.variance)
     if config.inclusive:

@@ -133,9 +133,7 @@ class OpenVinoEngine(Engine):
         if self._closed:
             raise EngineFailed(mark("The engine was closed."), "")
         try:
-            forms = self._at(size)
-            if forms is not self._any_size:
-                self._complete(forms, size)
+            self._complete(self._sizes.get(size) or self._make(size), size)
         except RuntimeError as error:
             raise _failure(error) from error
 
@@ -179,18 +177,26 @@ class OpenVinoEngine(Engine):
                 self._complete(forms, size)
             return forms
         if len(self._sizes) < _AT_ONCE or self._in_a_row >= _IN_A_ROW:
-            while len(self._sizes) >= _SIZES:
-                self._sizes.popitem(last=False)
-            forms = self._sizes[size] = _Forms(self._compiled(size).create_infer_request())
-            return forms
+            return self._make(size)
         if self._any_size is None:
             self._any_size = _Forms(self._compiled(None).create_infer_request())
         return self._any_size
 
+    def _make(self, size: tuple[int, int]) -> _Forms:
+        """A network for *size* alone, in the place of the one that was not used for longest."""
+        while len(self._sizes) >= _SIZES:
+            self._sizes.popitem(last=False)
+        forms = self._sizes[size] = _Forms(self._compiled(size).create_infer_request())
+        return forms
+
     def _complete(self, forms: _Forms, size: tuple[int, int]) -> None:
         """Have the second form for *size* among *forms*, if there is one that can help."""
-        if forms.single and self.threads > 1 and can_lie_apart(self._model.config, size):
+        if not forms.single or self.threads == 1 or not can_lie_apart(self._model.config, size):
+            return
+        try:
             forms.add(self._compiled(size, apart=True).create_infer_request())
+        except RuntimeError:  # the first form finds the same faces
+            log.info("the second form of %s for %s can't be used", self._model.name, size, exc_info=True)
 
     def _compiled(self, size: tuple[int, int] | None, *, apart: bool = False) -> ov.CompiledModel:
         """The network for pictures of *size* (height, width), or of any, from disk if it is there."""
@@ -233,7 +239,7 @@ class _Forms:
     """A network for one picture size, or for any: in one form, or in two, of which the one that is quicker runs.
 
     Both give the same numbers. Which is quicker hangs on the processor, and in a virtual machine may change while it
-    runs (:func:`rfapp.engines.openvino_graph.build` tells why).
+    runs (``_hold`` in :mod:`rfapp.engines.openvino_graph` tells why).
     """
 
     def __init__(self, request: ov.InferRequest) -> None:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from rfapp.detector import FaceDetector
+from rfapp.detector import FaceDetector, engine_key
 from rfapp.engines import machine
 from rfapp.errors import EngineFailed, RfappError
 from rfapp.runtime.mailbox import Mailbox
@@ -51,14 +51,7 @@ def _light(settings: DetectorSettings) -> bool:
 def same_network(a: DetectorSettings | None, b: DetectorSettings) -> bool:
     """Whether one detector serves both: only thresholds and size differ, which are taken per call, and the size by so
     little that it does not take other threads."""
-    return a is not None and (a.model, a.engine, a.device, a.precision, a.threads, a.threads or _light(a)) == (
-        b.model,
-        b.engine,
-        b.device,
-        b.precision,
-        b.threads,
-        b.threads or _light(b),
-    )
+    return a is not None and engine_key(a) == engine_key(b) and (a.threads > 0 or _light(a) == _light(b))
 
 
 class DetectorLoader:

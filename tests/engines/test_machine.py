@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import tomllib
 from collections import namedtuple
 from dataclasses import replace
 
 import pytest
+import tomli_w
 
 from rfapp import engines, weights
 from rfapp.engines import machine
@@ -101,14 +103,12 @@ def test_damaged_memory_is_forgotten(own_folders, four_cores, model, content):
     assert machine.threads_for("openvino", model, "float32") == 1
 
 
-@pytest.mark.parametrize("times", ['{"64" = 0.1}', '{"two" = 0.1}', '{"2" = "fast"}', '{"2" = -1.0}', "2"])
+@pytest.mark.parametrize("times", [{"64": 0.1}, {"two": 0.1}, {"2": "fast"}, {"2": -1.0}, 2], ids=str)
 def test_times_that_can_not_be(own_folders, four_cores, model, times):
     machine.remember_times("openvino", model, "float32", TWO)
     file = own_folders / "cache" / "machine.toml"
-    before = file.read_text()
-    head = before[: before.index('[times."')]
-    key = before[before.index('[times."') + 7 : before.index("]", before.index('[times."'))]
-    file.write_text(f"{head}[times]\n{key} = {times}\n")
+    (key,) = tomllib.loads(file.read_text())["times"]
+    file.write_text(tomli_w.dumps({"times": {key: times}}))
     assert machine.threads_for("openvino", model, "float32") == 3
 
 

@@ -132,6 +132,22 @@ def test_what_comes_often_in_a_row_is_compiled_in_a_second_form(monkeypatch, pic
     engine.close()
 
 
+def test_a_second_form_that_can_not_be_made_is_done_without(monkeypatch, picture):
+    build = openvino_engine.build
+
+    def fail(*given, apart, **options):
+        if apart:
+            raise RuntimeError("no memory")
+        return build(*given, **options)
+
+    monkeypatch.setattr(openvino_engine, "build", fail)
+    engine = create(threads=2)
+    for _ in range(openvino_engine._OFTEN + 2):
+        found = engine.candidates([picture], 0.5)[0]
+    assert len(found.scores) > 0
+    engine.close()
+
+
 @pytest.mark.parametrize(("threads", "side"), [(1, 320), (2, 704)])
 def test_no_second_form_where_it_can_not_help(monkeypatch, own_folders, threads, side):
     calls = compilations(monkeypatch)
